@@ -1,0 +1,1 @@
+//! The life of a process: config, logs, metrics, traces, health, shutdown.

@@ -1,0 +1,1 @@
+//! What tests share: fixtures, a fake clock, waiting for conditions, a broker and an S3 to test against.

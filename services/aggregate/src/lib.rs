@@ -1,0 +1,1 @@
+//! Folds trades and bars into metrics over event-time windows.

@@ -1,0 +1,1 @@
+//! Raises price alerts from metrics by rules.

@@ -1,0 +1,1 @@
+//! Serves the page and the API from the topics.

@@ -1,0 +1,1 @@
+//! Reads market data from feeds and files into raw-market-data.

@@ -1,0 +1,1 @@
+//! Prints what flows, and checks order and schema.
