@@ -1,0 +1,43 @@
+# Verbs of this project. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+SERVICES := ingest aggregate alert store logger gateway
+CARGO ?= cargo
+# Set KAFKA=host:port or S3=http://host:port to use real ones instead of the embedded parts.
+UP_FLAGS := $(if $(KAFKA),--brokers $(KAFKA)) $(if $(S3),--s3-endpoint $(S3)) $(if $(FEED),--feed $(FEED)) $(if $(SPEED),--speed $(SPEED))
+
+.PHONY: help
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Build, then run the whole pipeline on this machine with recorded real trades; the page is at http://127.0.0.1:8080
+	$(CARGO) run --release --locked -p finflow -- up $(UP_FLAGS) $(ARGS)
+
+.PHONY: build
+build: ## Build every binary (release)
+	$(CARGO) build --release --locked --workspace --bins
+
+.PHONY: test
+test: ## Run every test that needs nothing but this machine
+	$(CARGO) test --locked --workspace
+
+.PHONY: test-real
+test-real: ## Run the conformance suite and the end-to-end tests on Apache Kafka and MinIO (needs ../shared/stack)
+	.ci/real
+
+.PHONY: lint
+lint: ## Check format and lints
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+.PHONY: check
+check: lint test ## Everything CI runs besides the real parts
+
+.PHONY: clean-state
+clean-state: ## Forget what `make run` stored
+	rm -rf state
