@@ -1,1 +1,13 @@
-//! What tests share: fixtures, a fake clock, waiting for conditions, a broker and an S3 to test against.
+//! What tests share: waiting for conditions, a broker and an S3 to test against, fixtures.
+//!
+//! A test asks for [`Brokers`] or [`S3`] and gets the embedded one, or the real one that `FINFLOW_TEST_BROKERS` or
+//! `FINFLOW_TEST_S3` names; the test itself does not know which. Names come from [`unique`], so that tests run side by
+//! side on one real server.
+
+mod fixtures;
+mod parts;
+mod wait;
+
+pub use fixtures::{shared, testdata};
+pub use parts::{Brokers, S3};
+pub use wait::{eventually, unique};
