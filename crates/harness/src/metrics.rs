@@ -1,0 +1,164 @@
+//! Prometheus metrics named `finflow_<service>_<name>`, each published at zero from the start.
+//!
+//! A counter that appears with its first event hides that event from `increase()`. So label values are given when the
+//! metric is made, and must be bounded: topic, partition, interval, reason; never a symbol or a trade id.
+
+mod process;
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, TextEncoder,
+};
+
+/// Seconds from 0.5 ms to 30 s.
+pub const SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// The metrics of one service. Clones share them; asking twice for a name gives the same metric.
+#[derive(Clone)]
+pub struct Registry {
+    service: &'static str,
+    inner: prometheus::Registry,
+    made: Arc<Mutex<HashMap<String, Box<dyn Any + Send>>>>,
+}
+
+impl Registry {
+    pub fn new(service: &'static str) -> Self {
+        let registry = Registry {
+            service,
+            inner: prometheus::Registry::new(),
+            made: Arc::default(),
+        };
+        process::register(&registry);
+        registry
+    }
+
+    pub fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.make(name, |name| IntCounter::new(name, help))
+    }
+
+    /// `values` lists the label values to publish at zero, one slice per series.
+    pub fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        values: &[&[&str]],
+    ) -> IntCounterVec {
+        let counters = self.make(name, |name| {
+            IntCounterVec::new(Opts::new(name, help), labels)
+        });
+        for series in values {
+            counters.with_label_values(series);
+        }
+        counters
+    }
+
+    pub fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.make(name, |name| IntGauge::new(name, help))
+    }
+
+    pub fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        values: &[&[&str]],
+    ) -> IntGaugeVec {
+        let gauges = self.make(name, |name| IntGaugeVec::new(Opts::new(name, help), labels));
+        for series in values {
+            gauges.with_label_values(series);
+        }
+        gauges
+    }
+
+    pub fn float_gauge(&self, name: &str, help: &str) -> Gauge {
+        self.make(name, |name| Gauge::new(name, help))
+    }
+
+    pub fn float_gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        values: &[&[&str]],
+    ) -> GaugeVec {
+        let gauges = self.make(name, |name| GaugeVec::new(Opts::new(name, help), labels));
+        for series in values {
+            gauges.with_label_values(series);
+        }
+        gauges
+    }
+
+    /// See [`SECONDS`] for buckets.
+    pub fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.make(name, |name| {
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
+        })
+    }
+
+    pub fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+        values: &[&[&str]],
+        buckets: &[f64],
+    ) -> HistogramVec {
+        let opts = |name| HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let histograms = self.make(name, |name| HistogramVec::new(opts(name), labels));
+        for series in values {
+            histograms.with_label_values(series);
+        }
+        histograms
+    }
+
+    /// Everything as Prometheus text.
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        let encoded = TextEncoder::new().encode(&self.inner.gather(), &mut text);
+        encoded.expect("encoding to memory fails only for a metric without samples, which the registry does not gather");
+        String::from_utf8(text).expect("the text encoder writes UTF-8")
+    }
+
+    fn make<M, F>(&self, name: &str, make: F) -> M
+    where
+        M: Collector + Clone + Send + 'static,
+        F: FnOnce(String) -> prometheus::Result<M>,
+    {
+        let full = format!("finflow_{}_{name}", self.service);
+        self.make_as(full, make)
+    }
+
+    /// For the few names that are not of a service.
+    fn make_as<M, F>(&self, full: String, make: F) -> M
+    where
+        M: Collector + Clone + Send + 'static,
+        F: FnOnce(String) -> prometheus::Result<M>,
+    {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(earlier) = made.get(&full) {
+            let same: Option<&M> = earlier.downcast_ref();
+            return same
+                .unwrap_or_else(|| panic!("the metric {full} is made twice with two types"))
+                .clone();
+        }
+        let metric = make(full.clone())
+            .unwrap_or_else(|error| panic!("the metric {full} is malformed: {error}"));
+        self.register(Box::new(metric.clone()));
+        made.insert(full, Box::new(metric.clone()));
+        metric
+    }
+
+    fn register(&self, collector: Box<dyn Collector>) {
+        self.inner
+            .register(collector)
+            .expect("names are unique: they are looked up before");
+    }
+}
