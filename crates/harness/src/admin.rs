@@ -26,11 +26,11 @@ const BODY_LIMIT_BYTES: usize = 4096;
 
 pub(crate) fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(addr).with_context(|| {
-        format!("cannot open the admin port {addr}: choose another with --admin HOST:PORT (setting `admin`), or --admin off")
+        format!(
+            "cannot open the admin port {addr}: choose another with --admin HOST:PORT (setting `admin`), or --admin off"
+        )
     })?;
-    listener
-        .set_nonblocking(true)
-        .context("prepare the admin port")?;
+    listener.set_nonblocking(true).context("prepare the admin port")?;
     Ok(listener)
 }
 
@@ -45,30 +45,18 @@ pub(crate) fn router(health: Health, metrics: Registry) -> Router {
 
 async fn ready(State(health): State<Health>) -> Response {
     let report = health.report();
-    let status = if report.ready {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(report)).into_response()
 }
 
 async fn render(State(metrics): State<Registry>) -> Response {
-    (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        metrics.render(),
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response()
 }
 
 async fn log_level() -> Response {
     match logs::filter() {
         Some(filter) => format!("{filter}\n").into_response(),
-        None => (
-            StatusCode::NOT_FOUND,
-            "this process has no log of its own\n",
-        )
-            .into_response(),
+        None => (StatusCode::NOT_FOUND, "this process has no log of its own\n").into_response(),
     }
 }
 

@@ -49,3 +49,26 @@ impl Clock for FakeClock {
         self.0.load(Ordering::SeqCst)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fake_clock_moves_only_when_told_and_its_clones_with_it() {
+        let clock = FakeClock::at(-5);
+        let other = clock.clone();
+        assert_eq!(other.now_ns(), -5);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(other.now_ns(), 999_999_995);
+        other.set(7);
+        assert_eq!(clock.now_ns(), 7);
+    }
+
+    #[test]
+    fn the_systems_clock_counts_nanoseconds_since_1970() {
+        // Between 2024 and 2100: seconds or milliseconds would be far outside.
+        let now = SystemClock.now_ns();
+        assert!((1_704_067_200_000_000_000..4_102_444_800_000_000_000).contains(&now), "{now}");
+    }
+}

@@ -12,7 +12,7 @@
 //! outside it; others skip it. So one file, or one `.env`, can serve all stages.
 
 mod environment;
-mod layer;
+mod layers;
 mod load;
 mod render;
 mod shape;
@@ -30,8 +30,7 @@ use crate::flags::Flag;
 use crate::units::Duration;
 
 /// Names that may head a section of a shared config, in the order of the pipeline.
-pub(crate) const SERVICES: &[&str] =
-    &["ingest", "aggregate", "alert", "store", "logger", "gateway"];
+pub(crate) const SERVICES: &[&str] = &["ingest", "aggregate", "alert", "store", "logger", "gateway"];
 
 /// The settings of one service.
 pub trait Config: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static {
@@ -66,35 +65,14 @@ pub struct Common {
 }
 
 pub(crate) const COMMON_DOCS: &[(&str, &str)] = &[
-    (
-        "admin",
-        "Address of the admin port (/live /ready /metrics /log-level), or `off`.",
-    ),
-    (
-        "log.level",
-        "Filter: error, warn, info, debug, trace, or per module: info,streams=debug.",
-    ),
-    (
-        "log.format",
-        "human, json, or auto: human on a terminal, json otherwise.",
-    ),
-    (
-        "otlp.endpoint",
-        "Where traces go by OTLP over gRPC, e.g. http://localhost:4317. Unset: no tracing at all.",
-    ),
-    (
-        "otlp.sample_ratio",
-        "Share of traces that are kept, from 0 to 1.",
-    ),
+    ("admin", "Address of the admin port (/live /ready /metrics /log-level), or `off`."),
+    ("log.level", "Filter: error, warn, info, debug, trace, or per module: info,streams=debug."),
+    ("log.format", "human, json, or auto: human on a terminal, json otherwise."),
+    ("otlp.endpoint", "Where traces go by OTLP over gRPC, e.g. http://localhost:4317. Unset: no tracing at all."),
+    ("otlp.sample_ratio", "Share of traces that are kept, from 0 to 1."),
     ("otlp.timeout", "How long one delivery of traces may take."),
-    (
-        "shutdown_timeout",
-        "After this long a shutdown stops waiting and the process exits with 1.",
-    ),
-    (
-        "stall_timeout",
-        "A task silent for this long makes the process drain and exit with 1.",
-    ),
+    ("shutdown_timeout", "After this long a shutdown stops waiting and the process exits with 1."),
+    ("stall_timeout", "A task silent for this long makes the process drain and exit with 1."),
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,20 +114,13 @@ impl Default for Common {
 
 impl Default for Log {
     fn default() -> Self {
-        Log {
-            level: "info".to_owned(),
-            format: LogFormat::Auto,
-        }
+        Log { level: "info".to_owned(), format: LogFormat::Auto }
     }
 }
 
 impl Default for Otlp {
     fn default() -> Self {
-        Otlp {
-            endpoint: None,
-            sample_ratio: 1.0,
-            timeout: Duration::from_secs(5),
-        }
+        Otlp { endpoint: None, sample_ratio: 1.0, timeout: Duration::from_secs(5) }
     }
 }
 
@@ -157,10 +128,7 @@ impl Common {
     pub(crate) fn validate(&self) -> Result<(), String> {
         crate::logs::parse(&self.log.level).map_err(|error| format!("log.level: {error:#}"))?;
         if !(0.0..=1.0).contains(&self.otlp.sample_ratio) {
-            return Err(format!(
-                "otlp.sample_ratio: {} is not between 0 and 1",
-                self.otlp.sample_ratio
-            ));
+            return Err(format!("otlp.sample_ratio: {} is not between 0 and 1", self.otlp.sample_ratio));
         }
         if self.stall_timeout.is_zero() {
             return Err("stall_timeout: 0s would stop the process at once".to_owned());
@@ -182,16 +150,13 @@ pub fn default_admin(service: &str) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
 }
 
-fn address_or_off<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<SocketAddr>, D::Error> {
+fn address_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
     let text: Option<String> = Option::deserialize(deserializer)?;
     match text.as_deref() {
         None | Some("off" | "") => Ok(None),
         Some(text) => {
             let addr = text.parse();
-            addr.map(Some)
-                .map_err(|_| D::Error::custom("expected an address such as 127.0.0.1:9090, or off"))
+            addr.map(Some).map_err(|_| D::Error::custom("expected an address such as 127.0.0.1:9090, or off"))
         }
     }
 }
@@ -205,8 +170,9 @@ pub struct ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the settings are wrong")?;
-        self.problems
-            .iter()
-            .try_for_each(|problem| write!(f, "\n  {problem}"))
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,36 +21,24 @@ pub struct Health {
 
 impl Health {
     pub fn new(shutdown: Shutdown) -> Self {
-        Health {
-            checks: Arc::default(),
-            shutdown,
-        }
+        Health { checks: Arc::default(), shutdown }
     }
 
     /// Something that must happen once, or again after each interruption, before the service is of use.
     pub fn latch(&self, name: impl Into<String>) -> Latch {
         let latch = Latch(Arc::new(Mutex::new(Some("not yet".to_owned()))));
         let state = latch.clone();
-        self.check(name, move || {
-            match &*state.0.lock().unwrap_or_else(PoisonError::into_inner) {
-                None => Ok(()),
-                Some(reason) => Err(reason.clone()),
-            }
+        self.check(name, move || match &*state.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(reason) => Err(reason.clone()),
         });
         latch
     }
 
     /// A question asked at each look at `/ready`. It must answer at once: no I/O. A later check of the same name
     /// replaces the earlier one.
-    pub fn check(
-        &self,
-        name: impl Into<String>,
-        check: impl Fn() -> Result<(), String> + Send + Sync + 'static,
-    ) {
-        self.checks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.into(), Arc::new(check));
+    pub fn check(&self, name: impl Into<String>, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), Arc::new(check));
     }
 
     pub fn is_ready(&self) -> bool {
@@ -58,22 +46,12 @@ impl Health {
     }
 
     pub fn report(&self) -> Report {
-        let checks = self
-            .checks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let checks: BTreeMap<String, Outcome> = checks
-            .into_iter()
-            .map(|(name, check)| (name, Outcome::from(check())))
-            .collect();
+        let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let checks: BTreeMap<String, Outcome> =
+            checks.into_iter().map(|(name, check)| (name, Outcome::from(check()))).collect();
         let draining = self.shutdown.is_set();
         let ready = !draining && !checks.is_empty() && checks.values().all(|outcome| outcome.ok);
-        Report {
-            ready,
-            draining,
-            checks,
-        }
+        Report { ready, draining, checks }
     }
 }
 
@@ -109,9 +87,39 @@ pub struct Outcome {
 
 impl From<Result<(), String>> for Outcome {
     fn from(result: Result<(), String>) -> Self {
-        Outcome {
-            ok: result.is_ok(),
-            reason: result.err(),
-        }
+        Outcome { ok: result.is_ok(), reason: result.err() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_when_something_is_registered_and_all_of_it_is_good() {
+        let health = Health::default();
+        assert!(!health.is_ready(), "nothing registered yet");
+        let (first, second) = (health.latch("first"), health.latch("second"));
+        first.release();
+        assert!(!health.is_ready());
+        second.release();
+        assert!(health.is_ready());
+        second.hold("rebalancing");
+        let report = health.report();
+        assert!(!report.ready && report.checks["first"].ok);
+        assert_eq!(report.checks["second"].reason.as_deref(), Some("rebalancing"));
+        health.check("second", || Ok(()));
+        assert!(health.is_ready(), "the later check of a name replaces the earlier");
+    }
+
+    #[test]
+    fn never_ready_while_draining() {
+        let shutdown = Shutdown::new();
+        let health = Health::new(shutdown.clone());
+        health.latch("only").release();
+        assert!(health.is_ready());
+        shutdown.trigger("test");
+        let report = health.report();
+        assert!(!report.ready && report.draining && report.checks["only"].ok);
     }
 }

@@ -24,17 +24,13 @@ struct Pulse {
 impl Heartbeat {
     /// Call at least once per turn of the loop; it costs a clock read.
     pub fn beat(&self) {
-        self.0
-            .last
-            .store(millis(self.0.born.elapsed()), Ordering::Relaxed);
+        self.0.last.store(millis(self.0.born.elapsed()), Ordering::Relaxed);
     }
 }
 
 impl Pulse {
     fn silent_for(&self) -> Duration {
-        self.born
-            .elapsed()
-            .saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
+        self.born.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
     }
 }
 
@@ -50,33 +46,17 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(crate) fn register(
-        shutdown: &Shutdown,
-        task: String,
-        limit: Option<Duration>,
-    ) -> Heartbeat {
-        let pulse = Arc::new(Pulse {
-            task,
-            limit,
-            born: Instant::now(),
-            last: AtomicU64::new(0),
-        });
+    pub(crate) fn register(shutdown: &Shutdown, task: String, limit: Option<Duration>) -> Heartbeat {
+        let pulse = Arc::new(Pulse { task, limit, born: Instant::now(), last: AtomicU64::new(0) });
         let watchdog = shutdown.watchdog();
-        watchdog
-            .pulses
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::downgrade(&pulse));
+        watchdog.pulses.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&pulse));
         watchdog.started.get_or_init(|| watch(shutdown));
         Heartbeat(pulse)
     }
 
     /// Names of the tasks that have not ended, for the message when the hard limit strikes.
     pub(crate) fn running(&self) -> Vec<String> {
-        self.alive()
-            .iter()
-            .map(|pulse| pulse.task.clone())
-            .collect()
+        self.alive().iter().map(|pulse| pulse.task.clone()).collect()
     }
 
     fn alive(&self) -> Vec<Arc<Pulse>> {
@@ -99,20 +79,13 @@ fn watch(shutdown: &Shutdown) {
                     shutdown.trigger(Reason::Stalled(pulse.task.clone()));
                 }
             }
-            let tightest = pulses
-                .iter()
-                .filter_map(|pulse| pulse.limit)
-                .map(|limit| limit / 10)
-                .min()
-                .unwrap_or(pause);
+            let tightest = pulses.iter().filter_map(|pulse| pulse.limit).map(|limit| limit / 10).min().unwrap_or(pause);
             pause = tightest.clamp(Duration::from_millis(10), Duration::from_secs(1));
             drop((pulses, shutdown));
             std::thread::sleep(pause);
         }
     };
-    let started = std::thread::Builder::new()
-        .name("watchdog".to_owned())
-        .spawn(body);
+    let started = std::thread::Builder::new().name("watchdog".to_owned()).spawn(body);
     if let Err(error) = started {
         tracing::error!(%error, "cannot start the watchdog thread, stalls will go unseen");
     }

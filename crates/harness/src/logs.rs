@@ -27,18 +27,10 @@ pub(crate) fn init(log: &Log, traces: Option<crate::traces::Tracer>) -> anyhow::
     let lines = if human {
         lines.with_ansi(colour).boxed()
     } else {
-        lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .boxed()
+        lines.json().flatten_event(true).with_current_span(false).boxed()
     };
     let spans = traces.map(crate::traces::layer);
-    let installed = tracing_subscriber::registry()
-        .with(filter)
-        .with(lines)
-        .with(spans)
-        .try_init();
+    let installed = tracing_subscriber::registry().with(filter).with(lines).with(spans).try_init();
     if installed.is_ok() {
         FILTER.set(handle).ok();
     }
@@ -51,9 +43,7 @@ pub(crate) fn filter() -> Option<String> {
 }
 
 pub(crate) fn set_filter(text: &str) -> anyhow::Result<()> {
-    let handle = FILTER
-        .get()
-        .ok_or_else(|| anyhow!("this process has no log of its own"))?;
+    let handle = FILTER.get().ok_or_else(|| anyhow!("this process has no log of its own"))?;
     let filter = parse(text)?;
     handle.reload(filter).context("change the log filter")?;
     tracing::info!(filter = text, "log level changed");
@@ -62,12 +52,8 @@ pub(crate) fn set_filter(text: &str) -> anyhow::Result<()> {
 
 pub(crate) fn parse(text: &str) -> anyhow::Result<EnvFilter> {
     if text.is_empty() {
-        return Err(anyhow!(
-            "the log level is empty: expected e.g. `info`, `debug` or `info,streams=trace`"
-        ));
+        return Err(anyhow!("the log level is empty: expected e.g. `info`, `debug` or `info,streams=trace`"));
     }
     let filter = EnvFilter::builder().parse(text);
-    filter.with_context(|| {
-        format!("{text:?} is not a log level such as `info`, `debug` or `info,streams=trace`")
-    })
+    filter.with_context(|| format!("{text:?} is not a log level such as `info`, `debug` or `info,streams=trace`"))
 }

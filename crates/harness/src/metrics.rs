@@ -11,14 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, TextEncoder,
 };
 
 /// Seconds from 0.5 ms to 30 s.
-pub const SECONDS: &[f64] = &[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
+pub const SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// The metrics of one service. Clones share them; asking twice for a name gives the same metric.
 #[derive(Clone)]
@@ -30,11 +29,7 @@ pub struct Registry {
 
 impl Registry {
     pub fn new(service: &'static str) -> Self {
-        let registry = Registry {
-            service,
-            inner: prometheus::Registry::new(),
-            made: Arc::default(),
-        };
+        let registry = Registry { service, inner: prometheus::Registry::new(), made: Arc::default() };
         process::register(&registry);
         registry
     }
@@ -44,16 +39,8 @@ impl Registry {
     }
 
     /// `values` lists the label values to publish at zero, one slice per series.
-    pub fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        values: &[&[&str]],
-    ) -> IntCounterVec {
-        let counters = self.make(name, |name| {
-            IntCounterVec::new(Opts::new(name, help), labels)
-        });
+    pub fn counters(&self, name: &str, help: &str, labels: &[&str], values: &[&[&str]]) -> IntCounterVec {
+        let counters = self.make(name, |name| IntCounterVec::new(Opts::new(name, help), labels));
         for series in values {
             counters.with_label_values(series);
         }
@@ -64,13 +51,7 @@ impl Registry {
         self.make(name, |name| IntGauge::new(name, help))
     }
 
-    pub fn gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        values: &[&[&str]],
-    ) -> IntGaugeVec {
+    pub fn gauges(&self, name: &str, help: &str, labels: &[&str], values: &[&[&str]]) -> IntGaugeVec {
         let gauges = self.make(name, |name| IntGaugeVec::new(Opts::new(name, help), labels));
         for series in values {
             gauges.with_label_values(series);
@@ -82,13 +63,7 @@ impl Registry {
         self.make(name, |name| Gauge::new(name, help))
     }
 
-    pub fn float_gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-        values: &[&[&str]],
-    ) -> GaugeVec {
+    pub fn float_gauges(&self, name: &str, help: &str, labels: &[&str], values: &[&[&str]]) -> GaugeVec {
         let gauges = self.make(name, |name| GaugeVec::new(Opts::new(name, help), labels));
         for series in values {
             gauges.with_label_values(series);
@@ -98,9 +73,7 @@ impl Registry {
 
     /// See [`SECONDS`] for buckets.
     pub fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-        self.make(name, |name| {
-            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
-        })
+        self.make(name, |name| Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
     }
 
     pub fn histograms(
@@ -123,7 +96,8 @@ impl Registry {
     pub fn render(&self) -> String {
         let mut text = Vec::new();
         let encoded = TextEncoder::new().encode(&self.inner.gather(), &mut text);
-        encoded.expect("encoding to memory fails only for a metric without samples, which the registry does not gather");
+        encoded
+            .expect("encoding to memory fails only for a metric without samples, which the registry does not gather");
         String::from_utf8(text).expect("the text encoder writes UTF-8")
     }
 
@@ -145,20 +119,53 @@ impl Registry {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(earlier) = made.get(&full) {
             let same: Option<&M> = earlier.downcast_ref();
-            return same
-                .unwrap_or_else(|| panic!("the metric {full} is made twice with two types"))
-                .clone();
+            return same.unwrap_or_else(|| panic!("the metric {full} is made twice with two types")).clone();
         }
-        let metric = make(full.clone())
-            .unwrap_or_else(|error| panic!("the metric {full} is malformed: {error}"));
+        let metric = make(full.clone()).unwrap_or_else(|error| panic!("the metric {full} is malformed: {error}"));
         self.register(Box::new(metric.clone()));
         made.insert(full, Box::new(metric.clone()));
         metric
     }
 
     fn register(&self, collector: Box<dyn Collector>) {
-        self.inner
-            .register(collector)
-            .expect("names are unique: they are looked up before");
+        self.inner.register(collector).expect("names are unique: they are looked up before");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_are_published_at_zero_under_the_services_name() {
+        let registry = Registry::new("aggregate");
+        registry.counter("commits_total", "Commits.");
+        registry.counters("records_total", "Records.", &["outcome"], &[&["folded"], &["late"]]);
+        registry.histogram("commit_seconds", "Time of a commit.", SECONDS);
+        let text = registry.render();
+        for line in [
+            "finflow_aggregate_commits_total 0",
+            "finflow_aggregate_records_total{outcome=\"folded\"} 0",
+            "finflow_aggregate_records_total{outcome=\"late\"} 0",
+            "finflow_aggregate_commit_seconds_count 0",
+            "# HELP finflow_aggregate_commits_total Commits.",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_name_asked_for_twice_is_one_metric() {
+        let registry = Registry::new("store");
+        registry.counter("commits_total", "Commits.").inc();
+        registry.clone().counter("commits_total", "Commits.").inc();
+        assert!(registry.render().contains("finflow_store_commits_total 2\n"));
+    }
+
+    #[test]
+    fn two_services_in_one_process_share_nothing() {
+        let (store, alert) = (Registry::new("store"), Registry::new("alert"));
+        store.counter("commits_total", "Commits.").inc();
+        assert!(!alert.render().contains("commits_total"));
     }
 }

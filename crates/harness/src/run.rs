@@ -81,12 +81,7 @@ fn fail(service: &str, error: &anyhow::Error) {
     }
 }
 
-fn live<C, S, F, Fut>(
-    service: &'static str,
-    config: C,
-    until_end: bool,
-    run: F,
-) -> anyhow::Result<ExitCode>
+fn live<C, S, F, Fut>(service: &'static str, config: C, until_end: bool, run: F) -> anyhow::Result<ExitCode>
 where
     C: Config,
     S: Serialize + Send + 'static,
@@ -94,10 +89,7 @@ where
     Fut: Future<Output = anyhow::Result<S>> + Send + 'static,
 {
     let common = config.common().clone();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     let _entered = runtime.enter();
     let (exporter, tracer) = traces::open(service, &common.otlp)?.unzip();
     logs::init(&common.log, tracer)?;
@@ -126,24 +118,15 @@ where
     Ok(code)
 }
 
-fn finish<S: Serialize>(
-    service: &str,
-    result: anyhow::Result<S>,
-    reason: Option<Reason>,
-    until_end: bool,
-) -> ExitCode {
-    let summary = match result
-        .and_then(|summary| serde_json::to_string(&summary).context("write the summary"))
-    {
+fn finish<S: Serialize>(service: &str, result: anyhow::Result<S>, reason: Option<Reason>, until_end: bool) -> ExitCode {
+    let summary = match result.and_then(|summary| serde_json::to_string(&summary).context("write the summary")) {
         Ok(summary) => summary,
         Err(error) => {
             fail(service, &error);
             return ExitCode::FAILURE;
         }
     };
-    let why = reason
-        .as_ref()
-        .map_or("nothing left to do".to_owned(), Reason::to_string);
+    let why = reason.as_ref().map_or("nothing left to do".to_owned(), Reason::to_string);
     tracing::info!(reason = why, summary, "{service} stopped");
     if until_end {
         println!("{summary}");
@@ -156,23 +139,10 @@ fn finish<S: Serialize>(
 
 /// Opens the admin port and starts the thread that listens to signals, serves that port and enforces the hard limit.
 /// It has a runtime of its own: a service that blocks every worker must still answer probes and hear a signal.
-fn guard(
-    common: &Common,
-    shutdown: &Shutdown,
-    health: &Health,
-    metrics: &Registry,
-) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the guard")?;
+fn guard(common: &Common, shutdown: &Shutdown, health: &Health, metrics: &Registry) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the guard")?;
     let listener = common.admin.map(admin::bind).transpose()?;
-    if let Some(addr) = listener
-        .as_ref()
-        .map(TcpListener::local_addr)
-        .transpose()
-        .context("read the admin address")?
-    {
+    if let Some(addr) = listener.as_ref().map(TcpListener::local_addr).transpose().context("read the admin address")? {
         tracing::info!(%addr, "admin port open");
     }
     let router = admin::router(health.clone(), metrics.clone());
@@ -185,8 +155,7 @@ fn guard(
     let (shutdown, limit) = (shutdown.clone(), *common.shutdown_timeout);
     let body = async move {
         if let Some(listener) = listener {
-            let listener =
-                tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
+            let listener = tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
             tokio::spawn(async move { axum::serve(listener, router).await });
         }
         tokio::spawn(enforce(shutdown.clone(), limit));
@@ -204,9 +173,7 @@ fn guard(
         std::process::exit(code);
     };
     let thread = std::thread::Builder::new().name("guard".to_owned());
-    thread
-        .spawn(move || runtime.block_on(body))
-        .context("start the guard thread")?;
+    thread.spawn(move || runtime.block_on(body)).context("start the guard thread")?;
     Ok(())
 }
 
@@ -215,11 +182,7 @@ async fn enforce(shutdown: Shutdown, limit: Duration) {
     shutdown.wait().await;
     tokio::time::sleep(limit).await;
     let running = shutdown.watchdog().running();
-    tracing::error!(
-        ?limit,
-        ?running,
-        "shutdown took too long (setting `shutdown_timeout`), giving up"
-    );
+    tracing::error!(?limit, ?running, "shutdown took too long (setting `shutdown_timeout`), giving up");
     std::process::exit(1);
 }
 
@@ -228,15 +191,10 @@ fn log_panics() {
     std::panic::set_hook(Box::new(|info| {
         let thread = std::thread::current();
         let backtrace = std::backtrace::Backtrace::capture();
-        let backtrace = (backtrace.status() == std::backtrace::BacktraceStatus::Captured)
-            .then(|| backtrace.to_string());
+        let backtrace =
+            (backtrace.status() == std::backtrace::BacktraceStatus::Captured).then(|| backtrace.to_string());
         let location = info.location().map(ToString::to_string);
         let text = panic_text(info.payload());
-        tracing::error!(
-            thread = thread.name(),
-            location,
-            backtrace,
-            "panicked: {text}"
-        );
+        tracing::error!(thread = thread.name(), location, backtrace, "panicked: {text}");
     }));
 }

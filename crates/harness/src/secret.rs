@@ -84,9 +84,7 @@ impl Visitor<'_> for SecretVisitor {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Secret, E> {
         if text == MASK {
-            return Err(E::custom(
-                "this is the mask that --print-config shows, not the secret itself",
-            ));
+            return Err(E::custom("this is the mask that --print-config shows, not the secret itself"));
         }
         Ok(Secret(text.to_owned()))
     }

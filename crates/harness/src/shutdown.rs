@@ -75,18 +75,10 @@ impl Shutdown {
         let deadline = Instant::now() + timeout;
         let mut reason = self.lock();
         while reason.is_none() {
-            let Some(left) = deadline
-                .checked_duration_since(Instant::now())
-                .filter(|left| !left.is_zero())
-            else {
+            let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
                 return false;
             };
-            reason = self
-                .0
-                .changed
-                .wait_timeout(reason, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            reason = self.0.changed.wait_timeout(reason, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
@@ -162,5 +154,56 @@ impl Drain {
 
     pub async fn wait(&self) {
         self.0.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_stays() {
+        let shutdown = Shutdown::new();
+        assert_eq!((shutdown.is_set(), shutdown.reason()), (false, None));
+        let other = shutdown.clone();
+        other.trigger(Reason::Signal("SIGTERM"));
+        shutdown.trigger("later");
+        assert!(shutdown.is_set());
+        assert_eq!(shutdown.reason(), Some(Reason::Signal("SIGTERM")));
+    }
+
+    #[test]
+    fn a_sleeping_thread_is_woken() {
+        let shutdown = Shutdown::new();
+        assert!(!shutdown.wait_timeout(Duration::from_millis(1)));
+        let sleeper = std::thread::spawn({
+            let shutdown = shutdown.clone();
+            move || shutdown.wait_timeout(Duration::from_secs(600))
+        });
+        shutdown.trigger("enough");
+        assert!(sleeper.join().unwrap(), "not the end of the 600 s woke it");
+    }
+
+    #[tokio::test]
+    async fn waiting_returns_once_it_is_set() {
+        let shutdown = Shutdown::new();
+        let waiter = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { shutdown.wait().await }
+        });
+        shutdown.trigger("enough");
+        waiter.await.unwrap();
+        // Cancelling a token that was handed out is not a shutdown of everybody.
+        let other = Shutdown::new();
+        other.token().cancel();
+        assert!(!other.is_set());
+    }
+
+    #[test]
+    fn a_drain_is_set_once_for_all_its_clones() {
+        let drain = Drain::new();
+        assert!(!drain.is_set());
+        drain.clone().set();
+        assert!(drain.is_set() && Drain::already().is_set());
     }
 }

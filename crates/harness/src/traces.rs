@@ -21,10 +21,7 @@ pub(crate) type Tracer = opentelemetry_sdk::trace::Tracer;
 pub(crate) struct Exporter(SdkTracerProvider);
 
 /// Must be called inside a Tokio runtime that outlives the exporter: its connection lives there.
-pub(crate) fn open(
-    service: &'static str,
-    otlp: &Otlp,
-) -> anyhow::Result<Option<(Exporter, Tracer)>> {
+pub(crate) fn open(service: &'static str, otlp: &Otlp) -> anyhow::Result<Option<(Exporter, Tracer)>> {
     let Some(endpoint) = &otlp.endpoint else {
         return Ok(None);
     };
@@ -33,19 +30,11 @@ pub(crate) fn open(
         .with_endpoint(endpoint)
         .with_timeout(*otlp.timeout)
         .build()
-        .with_context(|| {
-            format!("open the OTLP exporter to {endpoint} (setting `otlp.endpoint`)")
-        })?;
+        .with_context(|| format!("open the OTLP exporter to {endpoint} (setting `otlp.endpoint`)"))?;
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
-            otlp.sample_ratio,
-        ))))
-        .with_resource(
-            Resource::builder()
-                .with_service_name(format!("finflow-{service}"))
-                .build(),
-        )
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(otlp.sample_ratio))))
+        .with_resource(Resource::builder().with_service_name(format!("finflow-{service}")).build())
         .build();
     let tracer = provider.tracer("finflow");
     Ok(Some((Exporter(provider), tracer)))

@@ -97,17 +97,10 @@ impl FromStr for Duration {
         }
         while !rest.is_empty() {
             let (number, after) = leading_number(rest).ok_or_else(expected)?;
-            let unit_len = after
-                .find(|c: char| c.is_ascii_digit())
-                .unwrap_or(after.len());
+            let unit_len = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
             let (unit, tail) = after.split_at(unit_len);
-            let (_, unit_ns) = TIME_UNITS
-                .iter()
-                .find(|(name, _)| *name == unit)
-                .ok_or_else(expected)?;
-            let part = u128::from(number)
-                .checked_mul(*unit_ns)
-                .ok_or_else(expected)?;
+            let (_, unit_ns) = TIME_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(expected)?;
+            let part = u128::from(number).checked_mul(*unit_ns).ok_or_else(expected)?;
             total_ns = total_ns.checked_add(part).ok_or_else(expected)?;
             rest = tail;
         }
@@ -138,32 +131,21 @@ impl FromStr for ByteSize {
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || format!("{text:?} is not a size such as 512B, 64KiB, 8MiB or 10MB");
         let (number, unit) = leading_number(text.trim()).ok_or_else(expected)?;
-        let (_, factor) = SIZE_UNITS
-            .iter()
-            .find(|(name, _)| *name == unit.trim())
-            .ok_or_else(expected)?;
-        number
-            .checked_mul(*factor)
-            .map(ByteSize)
-            .ok_or_else(expected)
+        let (_, factor) = SIZE_UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or_else(expected)?;
+        number.checked_mul(*factor).map(ByteSize).ok_or_else(expected)
     }
 }
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exact = |factor: u64| self.0 >= factor && self.0.is_multiple_of(factor);
-        let (unit, factor) = SIZE_UNITS
-            .iter()
-            .find(|(_, factor)| exact(*factor))
-            .unwrap_or(&("B", 1));
+        let (unit, factor) = SIZE_UNITS.iter().find(|(_, factor)| exact(*factor)).unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.0 / factor)
     }
 }
 
 fn leading_number(text: &str) -> Option<(u64, &str)> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, rest) = text.split_at(digits);
     Some((number.parse().ok()?, rest))
 }
@@ -194,8 +176,58 @@ macro_rules! serde_as_text {
     };
 }
 
-serde_as_text!(
-    Duration,
-    "a duration with its unit, such as 250ms, 5s or 1h"
-);
+serde_as_text!(Duration, "a duration with its unit, such as 250ms, 5s or 1h");
 serde_as_text!(ByteSize, "a size with its unit, such as 64KiB or 8MiB");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_and_write_themselves() {
+        for (text, ns, written) in [
+            ("0s", 0, "0s"),
+            ("5s", 5_000_000_000, "5s"),
+            ("250ms", 250_000_000, "250ms"),
+            ("90m", 5_400_000_000_000, "1h30m"),
+            ("1h30m", 5_400_000_000_000, "1h30m"),
+            ("7d", 604_800_000_000_000, "7d"),
+            ("1s1ns", 1_000_000_001, "1s1ns"),
+            ("15us", 15_000, "15us"),
+        ] {
+            let duration: Duration = text.parse().unwrap();
+            assert_eq!(duration.as_ns(), ns, "{text}");
+            assert_eq!(duration.to_string(), written);
+            assert_eq!(written.parse(), Ok(duration));
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in ["", "5", "s", "5 s", "-5s", "5S", "1.5s", "5s3", "5min", "99999999999999999999s", "600000000d"] {
+            let error = text.parse::<Duration>().unwrap_err();
+            assert!(error.contains("is not a duration such as"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn sizes_read_and_write_themselves() {
+        for (text, bytes, written) in [
+            ("0B", 0, "0B"),
+            ("8MiB", 8 << 20, "8MiB"),
+            ("1536KiB", 1536 << 10, "1536KiB"),
+            ("1GiB", 1 << 30, "1GiB"),
+            ("10MB", 10_000_000, "10MB"),
+            ("1000B", 1000, "1kB"),
+            ("1 KiB", 1024, "1KiB"),
+        ] {
+            let size: ByteSize = text.parse().unwrap();
+            assert_eq!(size.bytes(), bytes, "{text}");
+            assert_eq!(size.to_string(), written);
+            assert_eq!(written.parse(), Ok(size));
+        }
+        for text in ["", "8", "MiB", "8mib", "-1B", "1.5MiB", "99999999999GiB"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+}

@@ -7,16 +7,14 @@ use figment::Figment;
 use figment::providers::Serialized;
 
 use super::environment::{Environment, spelt};
-use super::layer::{Entry, Layer, Place, Source, place};
+use super::layers::{Entry, Layers, Place, Source, place};
 use super::shape::{Kind, Shape};
 use super::{Config, ConfigError, default_admin};
 use crate::flags::{self, Flag};
 
 /// The settings of a service from the flags given, the file they name, and this process's environment.
 pub fn load<C: Config>(service: &'static str, matches: &ArgMatches) -> Result<C, ConfigError> {
-    let environment = Environment::of_process().map_err(|problem| ConfigError {
-        problems: vec![problem],
-    })?;
+    let environment = Environment::of_process().map_err(|problem| ConfigError { problems: vec![problem] })?;
     load_from(service, matches, &environment)
 }
 
@@ -26,88 +24,74 @@ pub(super) fn load_from<C: Config>(
     environment: &Environment,
 ) -> Result<C, ConfigError> {
     let shape = Shape::of::<C>();
-    let mut layer = Layer::default();
+    let mut layers = Layers::default();
     let file: Option<&String> = matches.get_one(flags::CONFIG.name);
-    if let Some(file) = file
-        .map(String::as_str)
-        .or(environment.get("FINFLOW_CONFIG"))
-    {
-        add_file(&mut layer, service, &shape, file);
+    if let Some(file) = file.map(String::as_str).or(environment.get("FINFLOW_CONFIG")) {
+        add_file(&mut layers, service, &shape, file);
     }
-    add_environment(&mut layer, service, &shape, environment);
-    add_flags::<C>(&mut layer, &shape, matches);
-    if !layer.problems.is_empty() {
-        return Err(ConfigError {
-            problems: layer.problems,
-        });
+    add_environment(&mut layers, service, &shape, environment);
+    add_flags::<C>(&mut layers, &shape, matches);
+    if !layers.problems.is_empty() {
+        return Err(ConfigError { problems: layers.problems });
     }
-    assemble(service, layer.entries)
+    assemble(service, layers.entries)
 }
 
-fn add_file(layer: &mut Layer, service: &str, shape: &Shape, file: &str) {
+fn add_file(layers: &mut Layers, service: &str, shape: &Shape, file: &str) {
     let text = match std::fs::read_to_string(Path::new(file)) {
         Ok(text) => text,
         Err(error) => {
-            layer
-                .problems
-                .push(format!("cannot read the config file {file}: {error}"));
+            layers.problems.push(format!("cannot read the config file {file}: {error}"));
             return;
         }
     };
     match serde_yaml_ng::from_str(&text) {
-        Ok(root) => layer.document(service, shape, file, root),
-        Err(error) => layer.problems.push(format!("{file} is not YAML: {error}")),
+        Ok(root) => layers.document(service, shape, file, root),
+        Err(error) => layers.problems.push(format!("{file} is not YAML: {error}")),
     }
 }
 
-fn add_environment(layer: &mut Layer, service: &str, shape: &Shape, environment: &Environment) {
+fn add_environment(layers: &mut Layers, service: &str, shape: &Shape, environment: &Environment) {
+    layers.begin();
     let mut section = Vec::new();
     for variable in environment.settings() {
         if variable.is_alias && shape.kind(&variable.path).is_none() {
             continue;
         }
         match place(service, shape, variable.path) {
-            Place::Own(path) => layer.text(shape, path, variable.text, &variable.origin, spelt),
+            Place::Own(path) => layers.text(shape, path, variable.text, &variable.origin, spelt),
             Place::Section(path) => section.push((path, variable.text, variable.origin)),
             Place::Others => {}
         }
     }
+    layers.begin();
     for (path, text, origin) in section {
-        layer.text(shape, path, text, &origin, spelt);
+        layers.text(shape, path, text, &origin, spelt);
     }
 }
 
-fn add_flags<C: Config>(layer: &mut Layer, shape: &Shape, matches: &ArgMatches) {
+fn add_flags<C: Config>(layers: &mut Layers, shape: &Shape, matches: &ArgMatches) {
     let path = |key: &str| key.split('.').map(str::to_owned).collect::<Vec<_>>();
-    for pair in matches
-        .get_many::<String>(flags::SET.name)
-        .into_iter()
-        .flatten()
-    {
+    for pair in matches.get_many::<String>(flags::SET.name).into_iter().flatten() {
         let origin = format!("--set {}", pair.split('=').next().unwrap_or_default());
         let Some((key, text)) = pair.split_once('=') else {
-            layer.problems.push(format!("{origin}: expected KEY=VALUE"));
+            layers.problems.push(format!("{origin}: expected KEY=VALUE"));
             continue;
         };
         let path = path(key.trim());
         if shape.kind(&path) == Some(Kind::Secret) {
-            layer.problems.push(format!(
-                "{origin}: a flag is seen by every user of the machine; set {} instead",
-                spelt(key)
-            ));
+            layers
+                .problems
+                .push(format!("{origin}: a flag is seen by every user of the machine; set {} instead", spelt(key)));
             continue;
         }
-        layer.text(shape, path, text, &origin, str::to_owned);
+        layers.text(shape, path, text, &origin, str::to_owned);
     }
     let common = [flags::ADMIN, flags::LOG_LEVEL];
-    for flag in C::FLAGS
-        .iter()
-        .chain(&common)
-        .filter(|flag| !flag.key.is_empty())
-    {
+    for flag in C::FLAGS.iter().chain(&common).filter(|flag| !flag.key.is_empty()) {
         let origin = format!("--{}", flag.name);
         if let Some(text) = value_of(flag, matches) {
-            layer.text(shape, path(flag.key), text, &origin, str::to_owned);
+            layers.text(shape, path(flag.key), text, &origin, str::to_owned);
         }
     }
 }
@@ -120,41 +104,27 @@ fn value_of<'a>(flag: &Flag, matches: &'a ArgMatches) -> Option<&'a str> {
 }
 
 fn assemble<C: Config>(service: &str, mut entries: Vec<Entry>) -> Result<C, ConfigError> {
-    let admin = Source(
-        figment::util::nest("admin", default_admin(service).to_string().into())
-            .into_dict()
-            .unwrap_or_default(),
-    );
+    let admin =
+        Source(figment::util::nest("admin", default_admin(service).to_string().into()).into_dict().unwrap_or_default());
     let defaults = Figment::from(Serialized::defaults(C::default())).merge(admin);
     for entry in &mut entries {
         if let Some(otherwise) = &entry.otherwise
             && extract::<C>(&defaults, std::slice::from_ref(entry)).is_err()
         {
-            let with_it = Entry {
-                value: otherwise.clone(),
-                otherwise: None,
-                ..entry.clone()
-            };
+            let with_it = Entry { value: otherwise.clone(), otherwise: None, ..entry.clone() };
             if extract::<C>(&defaults, std::slice::from_ref(&with_it)).is_ok() {
                 *entry = with_it;
             }
         }
     }
-    let config = extract::<C>(&defaults, &entries)
-        .map_err(|error| blame::<C>(&defaults, &entries, &error))?;
+    let config = extract::<C>(&defaults, &entries).map_err(|error| blame::<C>(&defaults, &entries, &error))?;
     let valid = config.common().validate().and_then(|()| config.validate());
-    valid.map_err(|problem| ConfigError {
-        problems: vec![problem],
-    })?;
+    valid.map_err(|problem| ConfigError { problems: vec![problem] })?;
     Ok(config)
 }
 
 fn extract<C: Config>(defaults: &Figment, entries: &[Entry]) -> Result<C, Box<figment::Error>> {
-    defaults
-        .clone()
-        .merge(Source(Layer::dict(entries)))
-        .extract()
-        .map_err(Box::new)
+    defaults.clone().merge(Source(Layers::dict(entries))).extract().map_err(Box::new)
 }
 
 /// `flatten` makes serde forget which key an error belongs to. Trying each entry alone finds it again.
@@ -163,10 +133,7 @@ fn blame<C: Config>(defaults: &Figment, entries: &[Entry], error: &figment::Erro
     for entry in entries {
         if let Err(error) = extract::<C>(defaults, std::slice::from_ref(entry)) {
             let (origin, key, shown) = (&entry.origin, entry.key(), entry.shown());
-            problems.push(format!(
-                "{origin}: `{key}` cannot be {shown}: {}",
-                error.kind
-            ));
+            problems.push(format!("{origin}: `{key}` cannot be {shown}: {}", error.kind));
         }
     }
     if problems.is_empty() {

@@ -36,14 +36,9 @@ pub fn docs_markdown<C: Config>(service: &str) -> String {
     let root = defaults::<C>(service);
     write(&root, &mut Vec::new(), &mut |path, _, value| {
         if let Some(value) = value {
-            let shown = serde_json::to_string(value)
-                .unwrap_or_default()
-                .replace('|', "\\|");
+            let shown = serde_json::to_string(value).unwrap_or_default().replace('|', "\\|");
             let doc = doc::<C>(path).unwrap_or_default().replace('|', "\\|");
-            text.push_str(&format!(
-                "| `{path}` | `{}` | {doc} |\n",
-                shown.trim_matches('"')
-            ));
+            text.push_str(&format!("| `{path}` | `{}` | {doc} |\n", shown.trim_matches('"')));
         }
     });
     text
@@ -53,16 +48,12 @@ pub fn docs_markdown<C: Config>(service: &str) -> String {
 pub fn undocumented<C: Config>() -> Vec<String> {
     let mut wrong = Vec::new();
     let mut keys = Vec::new();
-    write(
-        &defaults::<C>("none"),
-        &mut Vec::new(),
-        &mut |path, _, value| {
-            keys.push(path.to_owned());
-            if value.is_some() && doc::<C>(path).is_none() {
-                wrong.push(format!("no docs for the key {path}"));
-            }
-        },
-    );
+    write(&defaults::<C>("none"), &mut Vec::new(), &mut |path, _, value| {
+        keys.push(path.to_owned());
+        if value.is_some() && doc::<C>(path).is_none() {
+            wrong.push(format!("no docs for the key {path}"));
+        }
+    });
     let described = C::DOCS.iter().copied().flatten().chain(COMMON_DOCS);
     wrong.extend(
         described
@@ -73,8 +64,7 @@ pub fn undocumented<C: Config>() -> Vec<String> {
 }
 
 fn defaults<C: Config>(service: &str) -> Value {
-    let mut root =
-        serde_yaml_ng::to_value(C::default()).expect("a config is plain data, which YAML can hold");
+    let mut root = serde_yaml_ng::to_value(C::default()).expect("a config is plain data, which YAML can hold");
     if let Some(map) = root.as_mapping_mut() {
         map.insert("admin".into(), default_admin(service).to_string().into());
     }
@@ -83,27 +73,16 @@ fn defaults<C: Config>(service: &str) -> Value {
 
 fn doc<C: Config>(path: &str) -> Option<&'static str> {
     let described = C::DOCS.iter().copied().flatten().chain(COMMON_DOCS);
-    described
-        .into_iter()
-        .find(|(key, _)| *key == path)
-        .map(|(_, doc)| *doc)
+    described.into_iter().find(|(key, _)| *key == path).map(|(_, doc)| *doc)
 }
 
 /// Visits each key in order; a value of None is a heading with keys below it.
-fn write(
-    node: &Value,
-    path: &mut Vec<String>,
-    visit: &mut impl FnMut(&str, usize, Option<&Value>),
-) {
+fn write(node: &Value, path: &mut Vec<String>, visit: &mut impl FnMut(&str, usize, Option<&Value>)) {
     let Value::Mapping(map) = node else { return };
     for (key, value) in map {
         path.push(key.as_str().unwrap_or_default().to_owned());
         let is_heading = value.as_mapping().is_some_and(|map| !map.is_empty());
-        visit(
-            &path.join("."),
-            path.len() - 1,
-            (!is_heading).then_some(value),
-        );
+        visit(&path.join("."), path.len() - 1, (!is_heading).then_some(value));
         write(value, path, visit);
         path.pop();
     }

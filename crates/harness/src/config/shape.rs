@@ -29,10 +29,7 @@ pub(super) enum Kind {
 impl Shape {
     pub(super) fn of<C: Config>() -> Self {
         let root = secret::marking(|| serde_yaml_ng::to_value(C::default()));
-        Shape {
-            root: root.expect("a config is plain data, which YAML can hold"),
-            open: C::OPEN,
-        }
+        Shape { root: root.expect("a config is plain data, which YAML can hold"), open: C::OPEN }
     }
 
     /// None: no such key.
@@ -75,7 +72,7 @@ impl Shape {
             let whole = strsim::normalized_damerau_levenshtein(&wanted, known);
             // `brokers` for `kafka.brokers`: right name, wrong place.
             let tail = known.rsplit('.').next().unwrap_or(known);
-            whole.max(strsim::normalized_damerau_levenshtein(last, tail) * 0.95)
+            whole.max(strsim::normalized_damerau_levenshtein(last, tail) * 0.9)
         };
         let scored = self.keys().into_iter().map(|known| (score(&known), known));
         let best = scored.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
@@ -83,9 +80,7 @@ impl Shape {
     }
 
     fn is_open(&self, path: &[String]) -> bool {
-        self.open
-            .iter()
-            .any(|open| open.split('.').eq(path.iter().map(String::as_str)))
+        self.open.iter().any(|open| open.split('.').eq(path.iter().map(String::as_str)))
     }
 
     fn collect(&self, node: &Value, path: &mut Vec<String>, keys: &mut Vec<String>) {

@@ -4,7 +4,7 @@ use std::fs;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, IntGauge, IntGaugeVec, Opts};
+use prometheus::{Counter, IntGauge, IntGaugeVec, Opts};
 
 use super::Registry;
 
@@ -13,19 +13,14 @@ const TICKS_PER_SECOND: f64 = 100.0;
 
 pub(super) fn register(registry: &Registry) {
     let build = registry.make_as("finflow_build_info".to_owned(), |name| {
-        IntGaugeVec::new(
-            Opts::new(name, "Always 1; the labels say what is running."),
-            &["service", "version"],
-        )
+        IntGaugeVec::new(Opts::new(name, "Always 1; the labels say what is running."), &["service", "version"])
     });
-    build
-        .with_label_values(&[registry.service, env!("CARGO_PKG_VERSION")])
-        .set(1);
+    build.with_label_values(&[registry.service, env!("CARGO_PKG_VERSION")]).set(1);
     registry.register(Box::new(Process::new()));
 }
 
 struct Process {
-    cpu_seconds: Gauge,
+    cpu_seconds: Counter,
     resident_bytes: IntGauge,
     open_fds: IntGauge,
     threads: IntGauge,
@@ -35,59 +30,36 @@ impl Process {
     fn new() -> Self {
         let int = |name, help| IntGauge::new(name, help).expect("the name is well formed");
         Process {
-            cpu_seconds: Gauge::new(
-                "process_cpu_seconds_total",
-                "User and system CPU time spent, in seconds.",
-            )
-            .expect("the name is well formed"),
-            resident_bytes: int(
-                "process_resident_memory_bytes",
-                "Resident memory size in bytes.",
-            ),
+            cpu_seconds: Counter::new("process_cpu_seconds_total", "User and system CPU time spent, in seconds.")
+                .expect("the name is well formed"),
+            resident_bytes: int("process_resident_memory_bytes", "Resident memory size in bytes."),
             open_fds: int("process_open_fds", "Open file descriptors."),
             threads: int("process_threads", "Threads."),
         }
     }
 
     fn gauges(&self) -> [&dyn Collector; 4] {
-        [
-            &self.cpu_seconds,
-            &self.resident_bytes,
-            &self.open_fds,
-            &self.threads,
-        ]
+        [&self.cpu_seconds, &self.resident_bytes, &self.open_fds, &self.threads]
     }
 }
 
 impl Collector for Process {
     fn desc(&self) -> Vec<&Desc> {
-        self.gauges()
-            .into_iter()
-            .flat_map(Collector::desc)
-            .collect()
+        self.gauges().into_iter().flat_map(Collector::desc).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        if let Some(seconds) = fs::read_to_string("/proc/self/stat")
-            .ok()
-            .as_deref()
-            .and_then(cpu_seconds)
-        {
-            self.cpu_seconds.set(seconds);
+        if let Some(seconds) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu_seconds) {
+            self.cpu_seconds.inc_by((seconds - self.cpu_seconds.get()).max(0.0));
         }
         if let Ok(status) = fs::read_to_string("/proc/self/status") {
-            self.resident_bytes
-                .set(field(&status, "VmRSS:").unwrap_or(0) * 1024);
+            self.resident_bytes.set(field(&status, "VmRSS:").unwrap_or(0) * 1024);
             self.threads.set(field(&status, "Threads:").unwrap_or(0));
         }
         if let Ok(fds) = fs::read_dir("/proc/self/fd") {
-            self.open_fds
-                .set(i64::try_from(fds.count()).unwrap_or(i64::MAX));
+            self.open_fds.set(i64::try_from(fds.count()).unwrap_or(i64::MAX));
         }
-        self.gauges()
-            .into_iter()
-            .flat_map(Collector::collect)
-            .collect()
+        self.gauges().into_iter().flat_map(Collector::collect).collect()
     }
 }
 

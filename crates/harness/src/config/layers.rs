@@ -1,4 +1,5 @@
-//! One source of settings as a flat list of (key, value, where it came from), checked against the shape.
+//! The sources of settings as one flat list of (key, value, where it came from), checked against the shape. Later entries
+//! win.
 
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
@@ -35,9 +36,11 @@ impl Entry {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Layer {
+pub(super) struct Layers {
     pub(super) entries: Vec<Entry>,
     pub(super) problems: Vec<String>,
+    /// Where the entries of the source now being read begin.
+    began: usize,
 }
 
 /// What to do with a key in view of the sections that belong to services.
@@ -49,20 +52,19 @@ pub(super) enum Place {
 }
 
 pub(super) fn place(service: &str, shape: &Shape, path: Vec<String>) -> Place {
-    let is_section = path
-        .first()
-        .is_some_and(|head| SERVICES.contains(&head.as_str()));
+    let is_section = path.first().is_some_and(|head| SERVICES.contains(&head.as_str()));
     if !is_section || shape.kind(&path[..1]).is_some() {
         return Place::Own(path);
     }
-    if path[0] == service {
-        Place::Section(path[1..].to_vec())
-    } else {
-        Place::Others
-    }
+    if path[0] == service { Place::Section(path[1..].to_vec()) } else { Place::Others }
 }
 
-impl Layer {
+impl Layers {
+    /// What follows is of another source and wins over what is there.
+    pub(super) fn begin(&mut self) {
+        self.began = self.entries.len();
+    }
+
     /// Adds a value given as text, read by the type of the key.
     pub(super) fn text(
         &mut self,
@@ -86,11 +88,9 @@ impl Layer {
             Kind::Map => Err("has keys of its own, set those".to_owned()),
             Kind::Open if text.trim_start().starts_with('{') => yaml(text),
             Kind::Open | Kind::Secret | Kind::Text | Kind::Unset => Ok(raw()),
-            Kind::Bool => text
-                .trim()
-                .parse()
-                .map(|flag: bool| flag.into())
-                .map_err(|_| "expected true or false".to_owned()),
+            Kind::Bool => {
+                text.trim().parse().map(|flag: bool| flag.into()).map_err(|_| "expected true or false".to_owned())
+            }
             Kind::Number => number(text.trim()),
             Kind::List if text.trim_start().starts_with('[') => yaml(text),
             Kind::List => Ok(Value::from(list(text))),
@@ -98,9 +98,7 @@ impl Layer {
         let otherwise = (kind == Kind::Unset).then(|| yaml(text).ok()).flatten();
         match value {
             Ok(value) => self.push(path, value, otherwise, origin, kind),
-            Err(why) => self
-                .problems
-                .push(format!("{origin}: `{key}` cannot be {text:?}: {why}")),
+            Err(why) => self.problems.push(format!("{origin}: `{key}` cannot be {text:?}: {why}")),
         }
     }
 
@@ -108,16 +106,14 @@ impl Layer {
     pub(super) fn document(&mut self, service: &str, shape: &Shape, file: &str, root: Yaml) {
         let Yaml::Mapping(root) = root else {
             if root != Yaml::Null {
-                self.problems
-                    .push(format!("{file}: expected settings as `key: value` lines"));
+                self.problems.push(format!("{file}: expected settings as `key: value` lines"));
             }
             return;
         };
         let mut section = Vec::new();
         for (key, value) in root {
             let Some(key) = key.as_str() else {
-                self.problems
-                    .push(format!("{file}: the key {key:?} is not a text"));
+                self.problems.push(format!("{file}: the key {key:?} is not a text"));
                 continue;
             };
             match place(service, shape, vec![key.to_owned()]) {
@@ -126,15 +122,12 @@ impl Layer {
                 Place::Others => {}
             }
         }
+        self.begin();
         for value in section {
             match value {
-                Yaml::Mapping(map) => {
-                    self.children(shape, &format!("{file} ({service})"), &[], map)
-                }
+                Yaml::Mapping(map) => self.children(shape, &format!("{file} ({service})"), &[], map),
                 Yaml::Null => {}
-                _ => self.problems.push(format!(
-                    "{file}: the section `{service}` holds no `key: value` lines"
-                )),
+                _ => self.problems.push(format!("{file}: the section `{service}` holds no `key: value` lines")),
             }
         }
     }
@@ -143,11 +136,7 @@ impl Layer {
         let origin = format!("{file}: {}", path.join("."));
         match (shape.kind(&path), value) {
             (None, Yaml::String(text)) if secret_file(shape, &path).is_some() => {
-                self.file_secret(
-                    secret_file(shape, &path).unwrap_or_default(),
-                    &text,
-                    &origin,
-                );
+                self.file_secret(secret_file(shape, &path).unwrap_or_default(), &text, &origin);
             }
             (None, _) => self.unknown(shape, &path, file, str::to_owned),
             (Some(Kind::Map), Yaml::Mapping(map)) => self.children(shape, file, &path, map),
@@ -155,10 +144,7 @@ impl Layer {
             (Some(Kind::Map | Kind::Open), Yaml::Null) => {}
             (Some(Kind::Map), value) => {
                 let shown = serde_yaml_ng::to_string(&value).unwrap_or_default();
-                self.problems.push(format!(
-                    "{origin}: has keys of its own, it cannot be {:?}",
-                    shown.trim()
-                ));
+                self.problems.push(format!("{origin}: has keys of its own, it cannot be {:?}", shown.trim()));
             }
             (Some(Kind::Open), Yaml::Mapping(map)) if map.is_empty() => {}
             (Some(kind), value) => match Value::serialize(&value) {
@@ -168,19 +154,10 @@ impl Layer {
         }
     }
 
-    fn children(
-        &mut self,
-        shape: &Shape,
-        file: &str,
-        path: &[String],
-        map: serde_yaml_ng::Mapping,
-    ) {
+    fn children(&mut self, shape: &Shape, file: &str, path: &[String], map: serde_yaml_ng::Mapping) {
         for (key, value) in map {
             let Some(key) = key.as_str() else {
-                self.problems.push(format!(
-                    "{file}: the key {key:?} under `{}` is not a text",
-                    path.join(".")
-                ));
+                self.problems.push(format!("{file}: the key {key:?} under `{}` is not a text", path.join(".")));
                 continue;
             };
             let path = path.iter().cloned().chain([key.to_owned()]).collect();
@@ -194,57 +171,26 @@ impl Layer {
                 let text = text.trim_end_matches(['\r', '\n']);
                 self.push(path, Value::from(text), None, origin, Kind::Secret);
             }
-            Err(error) => self.problems.push(format!(
-                "{origin}: cannot read the secret from {file:?}: {error}"
-            )),
+            Err(error) => self.problems.push(format!("{origin}: cannot read the secret from {file:?}: {error}")),
         }
     }
 
-    fn push(
-        &mut self,
-        path: Vec<String>,
-        value: Value,
-        otherwise: Option<Value>,
-        origin: &str,
-        kind: Kind,
-    ) {
+    fn push(&mut self, path: Vec<String>, value: Value, otherwise: Option<Value>, origin: &str, kind: Kind) {
         let secret = kind == Kind::Secret;
-        if secret
-            && self
-                .entries
-                .iter()
-                .any(|entry| entry.path == path && !entry.origin.contains('('))
-            && !origin.contains('(')
-        {
+        let earlier = &self.entries[self.began..];
+        if secret && earlier.iter().any(|entry| entry.path == path) {
             let key = path.join(".");
-            self.problems.push(format!(
-                "{origin}: `{key}` is given twice, once as text and once as a file"
-            ));
+            self.problems.push(format!("{origin}: `{key}` is given twice, as text and as a file"));
         }
-        self.entries.push(Entry {
-            path,
-            value,
-            otherwise,
-            origin: origin.to_owned(),
-            secret,
-        });
+        self.entries.push(Entry { path, value, otherwise, origin: origin.to_owned(), secret });
     }
 
-    fn unknown(
-        &mut self,
-        shape: &Shape,
-        path: &[String],
-        origin: &str,
-        spell: impl Fn(&str) -> String,
-    ) {
+    fn unknown(&mut self, shape: &Shape, path: &[String], origin: &str, spell: impl Fn(&str) -> String) {
         let advice = match shape.nearest(path) {
             Some(nearest) => format!("did you mean `{}`?", spell(&nearest)),
             None => "see --print-config for the keys there are".to_owned(),
         };
-        self.problems.push(format!(
-            "{origin}: unknown key `{}`; {advice}",
-            path.join(".")
-        ));
+        self.problems.push(format!("{origin}: unknown key `{}`; {advice}", path.join(".")));
     }
 
     pub(super) fn dict(entries: &[Entry]) -> Dict {
@@ -268,18 +214,19 @@ fn insert(dict: &mut Dict, path: &[String], value: Value) {
     let Some((head, rest)) = path.split_first() else {
         return;
     };
-    if rest.is_empty() {
-        dict.insert(head.clone(), value);
-        return;
-    }
-    let child = dict
-        .entry(head.clone())
-        .or_insert_with(|| Value::from(Dict::new()));
-    if !matches!(child, Value::Dict(..)) {
-        *child = Value::from(Dict::new());
-    }
-    if let Value::Dict(_, child) = child {
-        insert(child, rest, value);
+    match (dict.get_mut(head), value) {
+        (Some(Value::Dict(_, child)), value) if !rest.is_empty() => insert(child, rest, value),
+        // Two layers may each add keys to an open map.
+        (Some(Value::Dict(_, child)), Value::Dict(_, more)) => {
+            more.into_iter().for_each(|(key, value)| insert(child, &[key], value));
+        }
+        (_, value) => {
+            let mut child = value;
+            for key in rest.iter().rev() {
+                child = Value::from(Dict::from([(key.clone(), child)]));
+            }
+            dict.insert(head.clone(), child);
+        }
     }
 }
 
@@ -291,17 +238,11 @@ fn number(text: &str) -> Result<Value, String> {
         return Ok(whole.into());
     }
     let float = text.parse::<f64>().ok().filter(|float| float.is_finite());
-    float
-        .map(Value::from)
-        .ok_or_else(|| "expected a number".to_owned())
+    float.map(Value::from).ok_or_else(|| "expected a number".to_owned())
 }
 
 fn list(text: &str) -> Vec<Value> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
-        .map(Value::from)
-        .collect()
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect()
 }
 
 fn yaml(text: &str) -> Result<Value, String> {
