@@ -124,6 +124,16 @@ impl Default for Otlp {
     }
 }
 
+/// For a process that hosts services and has no settings of its own.
+impl Config for Common {
+    const ABOUT: &'static str = "";
+    const FLAGS: &'static [Flag] = &[];
+
+    fn common(&self) -> &Common {
+        self
+    }
+}
+
 impl Common {
     pub(crate) fn validate(&self) -> Result<(), String> {
         crate::logs::parse(&self.log.level).map_err(|error| format!("log.level: {error:#}"))?;

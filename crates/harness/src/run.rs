@@ -63,7 +63,22 @@ where
         return ExitCode::SUCCESS;
     }
     let until_end = C::FLAGS.contains(&Flag::UNTIL_END) && matches.get_flag(Flag::UNTIL_END.name);
-    match live(service, config, until_end, run) {
+    end(service, live(service, config, until_end, run))
+}
+
+/// Runs `run` with a config that was made elsewhere: what hosts several services gives its own [`Common`].
+pub fn host<C, S, F, Fut>(service: &'static str, config: C, run: F) -> ExitCode
+where
+    C: Config,
+    S: Serialize + Send + 'static,
+    F: FnOnce(Context<C>) -> Fut,
+    Fut: Future<Output = anyhow::Result<S>> + Send + 'static,
+{
+    end(service, live(service, config, false, run))
+}
+
+fn end(service: &str, result: anyhow::Result<ExitCode>) -> ExitCode {
+    match result {
         Ok(code) => code,
         Err(error) => {
             fail(service, &error);
