@@ -40,6 +40,7 @@ pub use flags::{Flag, command};
 pub use health::{Health, Latch};
 pub use heartbeat::Heartbeat;
 pub use metrics::{Registry, SECONDS};
+pub use prometheus as prom;
 pub use run::{host, main, run_with};
 pub use secret::Secret;
 pub use shutdown::{Drain, Reason, Shutdown};
