@@ -1,0 +1,294 @@
+//! Looking at topics and making them. Every call blocks: not on an async worker.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use serde::Serialize;
+
+use crate::block_on::block_on;
+use crate::config::{KafkaConfig, bad_settings};
+use crate::env::Env;
+use crate::error::{Result, StreamError};
+use crate::logs::Logs;
+use crate::native::describe;
+use crate::topic::Spec;
+
+const ASK: Duration = Duration::from_secs(10);
+
+/// The id that a topic gets when it is made, in Kafka's own writing. One that is deleted and made again has another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicId(u128);
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Described {
+    pub name: String,
+    pub topic_id: TopicId,
+    pub partitions: i32,
+    pub replication: i32,
+}
+
+/// What `apply` did and what it left alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    pub created: Vec<String>,
+    pub unchanged: Vec<String>,
+    /// Exists and is not as specified; never changed here.
+    pub differs: Vec<Difference>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    pub topic: String,
+    /// `partitions` or the name of a setting.
+    pub what: String,
+    pub wanted: String,
+    pub found: String,
+}
+
+pub struct Admin {
+    client: AdminClient<Quiet>,
+    kafka: KafkaConfig,
+    env: Env,
+}
+
+struct Quiet(Logs);
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.error(error.rdkafka_error_code().map_or(0, |code| code as i32), reason);
+    }
+}
+
+impl Admin {
+    /// Connects in the background: this succeeds while every broker is down.
+    pub fn new(env: &Env, kafka: &KafkaConfig) -> Result<Self> {
+        let mut config = kafka.base("admin");
+        // A watermark is then the true end, not the end of what is committed.
+        config.set("isolation.level", "read_uncommitted");
+        let client = AdminClient::from_config_and_context(&config, Quiet(env.logs("admin")))
+            .map_err(|error| bad_settings("admin client", error))?;
+        Ok(Admin { client, kafka: kafka.clone(), env: env.clone() })
+    }
+
+    /// Makes the topics that are missing, with `replication` copies each, and reports how the others differ.
+    pub fn apply(&self, specs: &[Spec], replication: i32) -> Result<Applied> {
+        let there = self.list()?;
+        let mut applied = Applied::default();
+        let missing: Vec<&Spec> = specs.iter().filter(|spec| !there.contains_key(&spec.name)).collect();
+        for spec in &missing {
+            self.create(spec, replication)?;
+            applied.created.push(spec.name.clone());
+        }
+        for spec in specs.iter().filter(|spec| !missing.contains(spec)) {
+            let differences = self.differences(spec, there[&spec.name], replication)?;
+            if differences.is_empty() {
+                applied.unchanged.push(spec.name.clone());
+            }
+            applied.differs.extend(differences);
+        }
+        Ok(applied)
+    }
+
+    fn create(&self, spec: &Spec, replication: i32) -> Result<()> {
+        let settings = spec.settings(replication);
+        let new = NewTopic::new(&spec.name, spec.partitions, TopicReplication::Fixed(replication));
+        let new = settings.iter().fold(new, |new, (name, value)| new.set(name, value));
+        let action = format!("create the topic {}", spec.name);
+        let results = block_on(self.client.create_topics([&new], &options()))
+            .map_err(|error| StreamError::from_kafka(action.clone(), error))?;
+        for result in results {
+            match result {
+                // Somebody else was faster: it is there, which is what was wanted.
+                Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
+                Err((_, code)) => return Err(StreamError::from_code(action, code, code.to_string())),
+            }
+        }
+        self.wait_for(&[spec.name.as_str()])
+    }
+
+    fn differences(&self, spec: &Spec, partitions: i32, replication: i32) -> Result<Vec<Difference>> {
+        let difference = |what: &str, wanted: String, found: String| Difference {
+            topic: spec.name.clone(),
+            what: what.to_owned(),
+            wanted,
+            found,
+        };
+        let mut differences = Vec::new();
+        if partitions != spec.partitions {
+            differences.push(difference("partitions", spec.partitions.to_string(), partitions.to_string()));
+        }
+        let found = self.settings(&spec.name)?;
+        for (name, wanted) in spec.settings(replication) {
+            let found = found.get(name).cloned().unwrap_or_default();
+            if found != wanted {
+                differences.push(difference(name, wanted, found));
+            }
+        }
+        Ok(differences)
+    }
+
+    /// The settings of a topic, the defaults of the cluster included.
+    pub fn settings(&self, topic: &str) -> Result<BTreeMap<String, String>> {
+        let action = format!("read the settings of {topic}");
+        let answer = block_on(self.client.describe_configs([&ResourceSpecifier::Topic(topic)], &options()))
+            .map_err(|error| StreamError::from_kafka(action.clone(), error))?;
+        let mut settings = BTreeMap::new();
+        for resource in answer {
+            let resource = resource.map_err(|code| StreamError::from_code(action.clone(), code, code.to_string()))?;
+            for entry in resource.entries {
+                settings.insert(entry.name, entry.value.unwrap_or_default());
+            }
+        }
+        Ok(settings)
+    }
+
+    /// Every topic with its number of partitions.
+    pub fn list(&self) -> Result<BTreeMap<String, i32>> {
+        let answer = self.client.inner().fetch_metadata(None, ASK);
+        let metadata = answer.map_err(|error| StreamError::from_kafka("list the topics", error))?;
+        let count =
+            |topic: &rdkafka::metadata::MetadataTopic| i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+        Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), count(topic))).collect())
+    }
+
+    /// `None` if there is no such topic.
+    pub fn describe(&self, topic: &str) -> Result<Option<Described>> {
+        let action = format!("describe the topic {topic}");
+        // SAFETY: the client lives during the call.
+        let id = unsafe { describe::topic_id(self.client.inner().native_ptr(), topic, ASK) };
+        let id = id.map_err(|error| StreamError::from_code(action.clone(), error.code, error.to_string()))?;
+        let Some((most, least)) = id else { return Ok(None) };
+        let topic_id = TopicId((u128::from(most as u64) << 64) | u128::from(least as u64));
+        let metadata = self.client.inner().fetch_metadata(Some(topic), ASK);
+        let metadata = metadata.map_err(|error| StreamError::from_kafka(action, error))?;
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+        if found.partitions().is_empty() {
+            return Ok(None);
+        }
+        let replication = found.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
+        Ok(Some(Described {
+            name: topic.to_owned(),
+            topic_id,
+            partitions: i32::try_from(found.partitions().len()).unwrap_or(i32::MAX),
+            replication: i32::try_from(replication).unwrap_or(i32::MAX),
+        }))
+    }
+
+    /// First offset and true end of every partition, in order; the end counts records of open transactions.
+    pub fn watermarks(&self, topic: &str) -> Result<Vec<(i64, i64)>> {
+        let partitions = self.list()?.get(topic).copied().unwrap_or(0);
+        (0..partitions).map(|partition| self.watermarks_of(topic, partition)).collect()
+    }
+
+    pub fn watermarks_of(&self, topic: &str, partition: i32) -> Result<(i64, i64)> {
+        let answer = self.client.inner().fetch_watermarks(topic, partition, ASK);
+        answer.map_err(|error| StreamError::from_kafka(format!("read the watermarks of {topic}[{partition}]"), error))
+    }
+
+    /// What `group` has committed in each partition of `topic`, in order; `None` where nothing.
+    pub fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
+        let partitions = self.list()?.get(topic).copied().unwrap_or(0);
+        let mut config = self.kafka.consumer("admin");
+        config.set("group.id", group);
+        let consumer: BaseConsumer = config.create().map_err(|error| bad_settings("consumer", error))?;
+        let mut list = TopicPartitionList::new();
+        list.add_partition_range(topic, 0, partitions - 1);
+        let answer = consumer.committed_offsets(list, ASK);
+        let list = answer.map_err(|error| StreamError::from_kafka(format!("positions of {group}"), error))?;
+        let offset = |partition| match list.find_partition(topic, partition)?.offset() {
+            rdkafka::Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        Ok((0..partitions).map(offset).collect())
+    }
+
+    /// Waits until all these topics are there, saying in the log and in the health check `topics` which are missing.
+    /// Never makes one. [`StreamError::Stopped`] at the shutdown.
+    pub fn wait_for(&self, topics: &[&str]) -> Result<()> {
+        let latch = self.env.health.latch("topics");
+        let mut said = None;
+        loop {
+            self.env.beat();
+            let missing = match self.missing(topics) {
+                Ok(missing) if missing.is_empty() => {
+                    latch.release();
+                    return Ok(());
+                }
+                Ok(missing) => format!(
+                    "waiting for the topics {}: make them, e.g. with `finflow topics apply`",
+                    missing.join(", ")
+                ),
+                Err(error) if error.is_retry() => format!("waiting for Kafka at {}: {error}", self.kafka.brokers),
+                Err(error) => return Err(error),
+            };
+            if said.as_ref() != Some(&missing) {
+                tracing::warn!(brokers = %self.kafka.brokers, "{missing}");
+                said = Some(missing.clone());
+            }
+            latch.hold(missing.clone());
+            if self.env.shutdown.wait_timeout(Duration::from_millis(250)) {
+                return Err(StreamError::Stopped(missing));
+            }
+        }
+    }
+
+    fn missing(&self, topics: &[&str]) -> Result<Vec<String>> {
+        let there = self.list()?;
+        Ok(topics.iter().filter(|topic| !there.contains_key(**topic)).map(|topic| (*topic).to_owned()).collect())
+    }
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ASK)).operation_timeout(Some(ASK))
+}
+
+impl TopicId {
+    /// Kafka gives no real topic the id zero: a broker that does has no ids.
+    pub fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for TopicId {
+    /// URL-safe base64 without padding, 22 characters, as Kafka's own tools write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        // 128 bits are 21 digits of 6 bits and a last one of 2, filled up with zeros.
+        for digit in 0..22 {
+            let bits = if digit < 21 { self.0 >> (122 - 6 * digit) } else { self.0 << 4 };
+            write!(f, "{}", char::from(DIGITS[usize::try_from(bits & 63).expect("six bits fit")]))?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for TopicId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_id_is_written_as_kafka_writes_it() {
+        // Kafka's own ids for its metadata topic (0x0, 0x1) and a made-up one, by Java's Uuid.toString.
+        assert_eq!(TopicId(1).to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(TopicId(u128::MAX).to_string(), "_____________________w");
+        assert_eq!(TopicId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef).to_string(), "ASNFZ4mrze8BI0VniavN7w");
+        assert!(TopicId(0).is_zero());
+    }
+}

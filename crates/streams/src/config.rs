@@ -1,0 +1,328 @@
+//! How a client reaches Kafka, and the settings that Finflow's guarantees rest on.
+//!
+//! In: [`KafkaConfig`], the part of every service's config named `kafka`. Out: librdkafka's settings for each kind of
+//! client. The map `librdkafka` takes any option of librdkafka and wins over the defaults here, except over the few on
+//! which exactly-once and "nothing jumps silently" rest: those are refused by name, with what to do instead.
+
+use std::collections::BTreeMap;
+
+use harness::Secret;
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use serde::{Deserialize, Serialize};
+
+use crate::error::StreamError;
+
+/// Where Kafka is and how to talk to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KafkaConfig {
+    /// Brokers to ask for the rest of the cluster: `host:port`, separated by commas.
+    pub brokers: String,
+    /// TLS and SASL. The default is neither.
+    pub security: Security,
+    /// Codec of what is produced: `none`, `snappy`, `gzip`, `lz4` or `zstd`.
+    pub compression: Compression,
+    /// Who asks, in the brokers' logs and quotas. Empty: `finflow-<service>`.
+    pub client_id: String,
+    /// How a group shares partitions: `classic`, or `consumer` for KIP-848 (brokers 4.0 and later).
+    pub group_protocol: GroupProtocol,
+    /// Any option of librdkafka, by its own name.
+    pub librdkafka: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Security {
+    pub protocol: Protocol,
+    /// File with the certificates to trust (PEM). Empty: those of the system.
+    pub ca: String,
+    /// File with the client's certificate (PEM), for mutual TLS.
+    pub cert: String,
+    /// File with the key of `cert` (PEM).
+    pub key: String,
+    /// Password of `key`, if it has one.
+    pub key_password: Secret,
+    pub mechanism: Mechanism,
+    pub username: String,
+    pub password: Secret,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    #[default]
+    Plaintext,
+    Ssl,
+    SaslPlaintext,
+    SaslSsl,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mechanism {
+    #[serde(rename = "PLAIN")]
+    Plain,
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    #[default]
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    None,
+    #[default]
+    Snappy,
+    Gzip,
+    Lz4,
+    Zstd,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupProtocol {
+    #[default]
+    Classic,
+    Consumer,
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        KafkaConfig {
+            brokers: "127.0.0.1:9092".to_owned(),
+            security: Security::default(),
+            compression: Compression::default(),
+            client_id: String::new(),
+            group_protocol: GroupProtocol::default(),
+            librdkafka: BTreeMap::new(),
+        }
+    }
+}
+
+/// Options that hold a guarantee up, and what to say to somebody who wants to change one.
+const GUARDED: &[(&str, &str)] = &[
+    ("bootstrap.servers", "set `kafka.brokers`"),
+    ("metadata.broker.list", "set `kafka.brokers`"),
+    ("group.id", "set `group`"),
+    ("client.id", "set `kafka.client_id`"),
+    ("group.protocol", "set `kafka.group_protocol`"),
+    ("transactional.id", "set `transactional_id` of the stage"),
+    ("enable.auto.commit", "leave it out: a position is committed only after its work is done"),
+    ("enable.auto.offset.store", "leave it out: a position is committed only after its work is done"),
+    ("auto.offset.reset", "set `start`: the first position is chosen once and in the open, never by a reset"),
+    ("isolation.level", "leave it out: every stage reads committed records only"),
+    ("allow.auto.create.topics", "leave it out: make topics with `finflow topics apply`"),
+    ("enable.partition.eof", "leave it out: the stages need to know when they have caught up"),
+    ("enable.idempotence", "leave it out: without it a retry writes twice"),
+    ("acks", "leave it out: a record counts as written when all in-sync replicas have it"),
+    ("request.required.acks", "leave it out: a record counts as written when all in-sync replicas have it"),
+    ("partitioner", "leave it out: all producers must agree, or a symbol is spread over partitions"),
+    ("compression.type", "set `kafka.compression`"),
+    ("compression.codec", "set `kafka.compression`"),
+    ("security.protocol", "set `kafka.security.protocol`"),
+    ("sasl.mechanism", "set `kafka.security.mechanism`"),
+    ("sasl.mechanisms", "set `kafka.security.mechanism`"),
+    ("sasl.username", "set `kafka.security.username`"),
+    ("sasl.password", "set `kafka.security.password`, which is never shown"),
+    ("ssl.key.password", "set `kafka.security.key_password`, which is never shown"),
+];
+
+/// Options of the classic group protocol that the broker decides under KIP-848, and what replaces each.
+const CLASSIC_ONLY: &[(&str, &str)] = &[
+    ("partition.assignment.strategy", "`group.remote.assignor` in `kafka.librdkafka` (uniform or range)"),
+    ("session.timeout.ms", "the group's config `consumer.session.timeout.ms` on the broker"),
+    ("heartbeat.interval.ms", "the group's config `consumer.heartbeat.interval.ms` on the broker"),
+    ("group.protocol.type", "nothing: it has no meaning there"),
+];
+
+impl KafkaConfig {
+    /// What is wrong with these settings, before anything connects.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.brokers.trim().is_empty() {
+            return Err("kafka.brokers is empty: name at least one broker as host:port".to_owned());
+        }
+        for (name, instead) in GUARDED {
+            if self.librdkafka.contains_key(*name) {
+                return Err(format!("kafka.librdkafka.{name} cannot be set there: {instead}"));
+            }
+        }
+        if self.group_protocol == GroupProtocol::Consumer {
+            for (name, instead) in CLASSIC_ONLY {
+                if self.librdkafka.contains_key(*name) {
+                    return Err(format!(
+                        "kafka.librdkafka.{name} does not exist with kafka.group_protocol consumer: use {instead}"
+                    ));
+                }
+            }
+        }
+        self.security.validate()?;
+        self.base("check").create_native_config().map(drop).map_err(|e| format!("kafka.librdkafka: {e}"))
+    }
+
+    /// Settings that every client shares. `role` ends the client's name: `finflow-aggregate-consumer`.
+    pub(crate) fn base(&self, role: &str) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        let id = if self.client_id.is_empty() { "finflow" } else { &self.client_id };
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", format!("{id}-{role}"))
+            .set("allow.auto.create.topics", "false")
+            .set("socket.keepalive.enable", "true")
+            // Redials quickly after a broker's restart without hammering one that stays away.
+            .set("reconnect.backoff.ms", "100")
+            .set("reconnect.backoff.max.ms", "5000")
+            // The threads of librdkafka say "all brokers down" once; each broker's own errors are told by us.
+            .set("log.connection.close", "false");
+        config.set_log_level(RDKafkaLogLevel::Info);
+        self.security.apply(&mut config);
+        for (name, value) in &self.librdkafka {
+            config.set(name, value);
+        }
+        config
+    }
+
+    pub(crate) fn producer(&self, role: &str) -> ClientConfig {
+        let mut config = self.base(role);
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // Java's hash: librdkafka's own default would put a symbol on another partition than Java producers do.
+            .set("partitioner", "murmur2_random")
+            .set("compression.type", self.compression.as_str());
+        self.or(&mut config, "linger.ms", "5");
+        // 32 MiB and 100,000 records: enough to hide a slow second, small enough for a container of 150 MiB.
+        self.or(&mut config, "queue.buffering.max.kbytes", "32768");
+        self.or(&mut config, "message.timeout.ms", "120000");
+        config
+    }
+
+    pub(crate) fn consumer(&self, role: &str) -> ClientConfig {
+        let mut config = self.base(role);
+        config
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "true");
+        self.or(&mut config, "check.crcs", "true");
+        // librdkafka's defaults hold 64 MiB per partition: far over a small container's budget.
+        self.or(&mut config, "queued.max.messages.kbytes", "8192");
+        self.or(&mut config, "queued.min.messages", "20000");
+        self.or(&mut config, "fetch.message.max.bytes", "1048576");
+        self.or(&mut config, "fetch.max.bytes", "8388608");
+        self.or(&mut config, "fetch.wait.max.ms", "100");
+        config
+    }
+
+    pub(crate) fn group(&self, role: &str, group: &str) -> ClientConfig {
+        let mut config = self.consumer(role);
+        config.set("group.id", group);
+        match self.group_protocol {
+            GroupProtocol::Consumer => {
+                config.set("group.protocol", "consumer");
+            }
+            GroupProtocol::Classic => {
+                self.or(&mut config, "partition.assignment.strategy", "cooperative-sticky");
+                self.or(&mut config, "session.timeout.ms", "30000");
+                self.or(&mut config, "heartbeat.interval.ms", "1000");
+            }
+        }
+        config
+    }
+
+    /// A default of ours that the map `librdkafka` may override.
+    fn or(&self, config: &mut ClientConfig, name: &str, value: &str) {
+        if !self.librdkafka.contains_key(name) {
+            config.set(name, value);
+        }
+    }
+}
+
+impl Security {
+    fn validate(&self) -> Result<(), String> {
+        let sasl = matches!(self.protocol, Protocol::SaslPlaintext | Protocol::SaslSsl);
+        let tls = matches!(self.protocol, Protocol::Ssl | Protocol::SaslSsl);
+        if sasl && (self.username.is_empty() || self.password.is_empty()) {
+            return Err("kafka.security: SASL needs both username and password".to_owned());
+        }
+        if !sasl && (!self.username.is_empty() || !self.password.is_empty()) {
+            return Err("kafka.security: username and password are of no use without sasl_plaintext or sasl_ssl as \
+                        kafka.security.protocol"
+                .to_owned());
+        }
+        if self.cert.is_empty() != self.key.is_empty() {
+            return Err("kafka.security: cert and key belong together, one of them is missing".to_owned());
+        }
+        if !tls && !(self.ca.is_empty() && self.cert.is_empty()) {
+            return Err("kafka.security: ca, cert and key are of no use without ssl or sasl_ssl as \
+                        kafka.security.protocol"
+                .to_owned());
+        }
+        for (name, file) in [("ca", &self.ca), ("cert", &self.cert), ("key", &self.key)] {
+            if !file.is_empty() && !std::path::Path::new(file).is_file() {
+                return Err(format!("kafka.security.{name}: there is no file {file}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&self, config: &mut ClientConfig) {
+        config.set("security.protocol", self.protocol.as_str());
+        for (name, value) in
+            [("ssl.ca.location", &self.ca), ("ssl.certificate.location", &self.cert), ("ssl.key.location", &self.key)]
+        {
+            if !value.is_empty() {
+                config.set(name, value);
+            }
+        }
+        if !self.key_password.is_empty() {
+            config.set("ssl.key.password", self.key_password.expose());
+        }
+        if matches!(self.protocol, Protocol::SaslPlaintext | Protocol::SaslSsl) {
+            config
+                .set("sasl.mechanism", self.mechanism.as_str())
+                .set("sasl.username", &self.username)
+                .set("sasl.password", self.password.expose());
+        }
+    }
+}
+
+impl Protocol {
+    fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Plaintext => "plaintext",
+            Protocol::Ssl => "ssl",
+            Protocol::SaslPlaintext => "sasl_plaintext",
+            Protocol::SaslSsl => "sasl_ssl",
+        }
+    }
+}
+
+impl Mechanism {
+    fn as_str(self) -> &'static str {
+        match self {
+            Mechanism::Plain => "PLAIN",
+            Mechanism::ScramSha256 => "SCRAM-SHA-256",
+            Mechanism::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
+impl Compression {
+    fn as_str(self) -> &'static str {
+        match self {
+            Compression::None => "none",
+            Compression::Snappy => "snappy",
+            Compression::Gzip => "gzip",
+            Compression::Lz4 => "lz4",
+            Compression::Zstd => "zstd",
+        }
+    }
+}
+
+/// A client that could not even be made: the settings are at fault, not the network.
+pub(crate) fn bad_settings(what: &str, error: rdkafka::error::KafkaError) -> StreamError {
+    StreamError::Settings(format!("cannot make the {what}: {error}"))
+}

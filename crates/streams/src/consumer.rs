@@ -1,0 +1,554 @@
+//! A member of a consumer group, owned by the thread that runs the loop.
+//!
+//! [`Consumer::poll`] hands out records one by one, and what the group says in between them: [`Polled::Assigned`],
+//! [`Polled::Revoked`], [`Polled::Lost`]. The group waits (and the heartbeat goes on) until the loop has answered with
+//! [`Consumer::assign`] or [`Consumer::release`], so the loop can load state, finish a transaction or write an object
+//! first, with `&mut` access to everything it owns. Nothing happens in callbacks.
+//!
+//! ```no_run
+//! # fn f(env: &streams::Env, kafka: &streams::KafkaConfig) -> streams::Result<()> {
+//! use streams::{Consumer, ConsumerOptions, Polled};
+//! let mut consumer = Consumer::new(env, kafka, ConsumerOptions::new("logger", ["raw-market-data"]))?;
+//! while !env.shutdown.is_set() {
+//!     match consumer.poll(std::time::Duration::from_millis(200))? {
+//!         Polled::Record(record) => println!("{record:?}"),
+//!         Polled::Assigned(_) => consumer.assign()?,
+//!         Polled::Revoked(_) => { /* finish, then commit */ consumer.release()? }
+//!         Polled::Lost(_) => { /* forget what was in hand: somebody else owns it */ consumer.release()? }
+//!         Polled::CaughtUp(..) | Polled::Idle => {}
+//!     }
+//! }
+//! consumer.close()
+//! # }
+//! ```
+
+mod lag;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
+use rdkafka_sys::rd_kafka_resp_err_t as RespErr;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{KafkaConfig, bad_settings};
+use crate::env::Env;
+use crate::error::{Result, StreamError};
+use crate::logs::Logs;
+use crate::native::NativeError;
+use crate::native::group::{Event, EventKind, Group};
+use crate::native::membership::Membership;
+use crate::native::message::Batch;
+use crate::record::Record;
+
+pub use lag::Lag;
+
+/// Messages taken from librdkafka's queue at once: a lock per batch instead of one per message.
+const BATCH: usize = 512;
+
+/// How long a question to a broker may take before it is asked again.
+const ASK: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    pub topic: Arc<str>,
+    pub partition: i32,
+}
+
+impl TopicPartition {
+    pub fn new(topic: impl Into<Arc<str>>, partition: i32) -> Self {
+        TopicPartition { topic: topic.into(), partition }
+    }
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+/// Where to begin in a partition for which the group has no committed position.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    #[default]
+    Earliest,
+    Latest,
+}
+
+#[derive(Debug, Clone)]
+pub struct ConsumerOptions {
+    pub group: String,
+    pub topics: Vec<String>,
+    pub start: Start,
+}
+
+impl ConsumerOptions {
+    pub fn new<T: Into<String>>(group: impl Into<String>, topics: impl IntoIterator<Item = T>) -> Self {
+        ConsumerOptions {
+            group: group.into(),
+            topics: topics.into_iter().map(Into::into).collect(),
+            start: Start::default(),
+        }
+    }
+
+    pub fn start(mut self, start: Start) -> Self {
+        self.start = start;
+        self
+    }
+}
+
+/// What a turn of the loop brings.
+#[derive(Debug)]
+pub enum Polled<'a> {
+    Record(Record<'a>),
+    /// These are ours once [`Consumer::assign`] or [`Consumer::assign_at`] is called. May be empty: the group has
+    /// spoken, nothing changed for us; answer all the same.
+    Assigned(Vec<TopicPartition>),
+    /// Finish and commit what was read of these, then call [`Consumer::release`].
+    Revoked(Vec<TopicPartition>),
+    /// Somebody else may own these already: drop what was read of them, never commit, then call
+    /// [`Consumer::release`].
+    Lost(Vec<TopicPartition>),
+    /// Everything up to that offset has been handed out. Said once each time the end is reached.
+    CaughtUp(TopicPartition, i64),
+    /// Nothing within the timeout.
+    Idle,
+}
+
+struct Owned {
+    partition: TopicPartition,
+    /// Which of librdkafka's topics it is: cheaper to compare than a name. 0 until the first message.
+    identity: usize,
+    /// The next offset to hand out.
+    position: i64,
+    lag: lag::Tracker,
+}
+
+/// See the module. Used by one thread at a time.
+pub struct Consumer {
+    // Before `group`: messages are freed before the client they came from.
+    batch: Batch,
+    group: Group,
+    env: Env,
+    logs: Logs,
+    options: ConsumerOptions,
+    /// The event that the loop has been told of and not yet answered.
+    unanswered: Option<Event>,
+    owned: Vec<Owned>,
+    membership: Option<Arc<Membership>>,
+    metrics: lag::Metrics,
+    measured: Instant,
+}
+
+/// A turn of `poll` before anything is borrowed for the caller.
+enum Step {
+    Record,
+    Event,
+    CaughtUp(TopicPartition, i64),
+    Nothing,
+}
+
+impl Consumer {
+    /// Joins the group in the background: this succeeds while every broker is down.
+    pub fn new(env: &Env, kafka: &KafkaConfig, options: ConsumerOptions) -> Result<Self> {
+        let config = kafka.group("consumer", &options.group);
+        let logs = env.logs("consumer");
+        let group = Group::new(&config, logs.clone()).map_err(|error| bad_settings("consumer", error))?;
+        group.subscribe(&options.topics).map_err(|error| native("subscribe", error))?;
+        Ok(Consumer {
+            batch: Batch::default(),
+            group,
+            env: env.clone(),
+            logs,
+            metrics: lag::Metrics::new(env),
+            options,
+            unanswered: None,
+            owned: Vec::new(),
+            membership: None,
+            measured: Instant::now(),
+        })
+    }
+
+    /// The next thing to do, waiting up to `timeout` for it.
+    pub fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>> {
+        if let Some(event) = &self.unanswered {
+            let cause = format!("{:?} of {:?} was not answered", event.kind, event.partitions);
+            return Err(StreamError::fatal("poll the consumer", cause));
+        }
+        match self.step(timeout)? {
+            Step::Record => Ok(Polled::Record(Record::of(self.batch.current()))),
+            Step::CaughtUp(partition, offset) => Ok(Polled::CaughtUp(partition, offset)),
+            Step::Event => Ok(self.announce()),
+            Step::Nothing => Ok(Polled::Idle),
+        }
+    }
+
+    fn step(&mut self, timeout: Duration) -> Result<Step> {
+        let mut waited = false;
+        loop {
+            while self.batch.advance() {
+                if let Some(step) = self.message()? {
+                    return Ok(step);
+                }
+            }
+            if self.group.has_event() {
+                return Ok(Step::Event);
+            }
+            self.measure_now_and_then();
+            if waited {
+                self.fatal_error()?;
+                return Ok(Step::Nothing);
+            }
+            let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+            waited = self.group.fill(&mut self.batch, BATCH, timeout_ms) == 0;
+        }
+    }
+
+    /// Looks at the message at hand. `None`: nothing for the loop in it.
+    fn message(&mut self) -> Result<Option<Step>> {
+        let message = self.batch.current();
+        let (identity, partition, offset) = (message.topic_identity(), message.partition(), message.offset());
+        match message.error() {
+            None => {
+                let timestamp_ms = message.timestamp_ms();
+                self.logs.works();
+                let Some(owned) = self.find(identity, partition) else {
+                    // Read just before it was taken from us.
+                    return Ok(None);
+                };
+                owned.position = offset + 1;
+                owned.lag.handed_out(timestamp_ms);
+                self.metrics.records.inc();
+                Ok(Some(Step::Record))
+            }
+            Some(RespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF) => {
+                self.logs.works();
+                let now_ms = self.env.now_ms();
+                let Some(owned) = self.find(identity, partition) else { return Ok(None) };
+                owned.position = offset;
+                owned.lag.caught_up(now_ms);
+                Ok(Some(Step::CaughtUp(owned.partition.clone(), offset)))
+            }
+            Some(code) => {
+                let text = message.error_text();
+                self.problem(code.into(), text).map(|()| None)
+            }
+        }
+    }
+
+    fn find(&mut self, identity: usize, partition: i32) -> Option<&mut Owned> {
+        let known = |owned: &Owned| owned.identity == identity && owned.partition.partition == partition;
+        let index = match self.owned.iter().position(known) {
+            Some(index) => index,
+            None => {
+                let topic = self.batch.current().topic();
+                let named = |owned: &Owned| &*owned.partition.topic == topic && owned.partition.partition == partition;
+                let index = self.owned.iter().position(named)?;
+                self.owned[index].identity = identity;
+                index
+            }
+        };
+        self.owned.get_mut(index)
+    }
+
+    /// An error in place of a message.
+    fn problem(&mut self, code: Code, text: String) -> Result<()> {
+        self.fatal_error()?;
+        match code {
+            Code::AutoOffsetReset | Code::OffsetOutOfRange => Err(StreamError::OutOfRange(text)),
+            // A `Lost` follows.
+            Code::PollExceeded => {
+                tracing::warn!(reason = text, "the loop was too slow for the group");
+                Ok(())
+            }
+            Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
+                tracing::warn!(reason = text, "a topic is missing, waiting for it");
+                Ok(())
+            }
+            Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed | Code::ClusterAuthorizationFailed => {
+                Err(StreamError::fatal("consume", text))
+            }
+            _ => {
+                tracing::debug!(?code, reason = text, "consumer error, librdkafka tries again");
+                Ok(())
+            }
+        }
+    }
+
+    fn fatal_error(&self) -> Result<()> {
+        match self.group.client().fatal_error() {
+            Some((code, text)) => Err(StreamError::fatal("consume", format!("{text} ({code:?})"))),
+            None => Ok(()),
+        }
+    }
+
+    fn announce(&mut self) -> Polled<'static> {
+        let Some(mut event) = self.group.take_event() else { return Polled::Idle };
+        let partitions: Vec<TopicPartition> =
+            event.partitions.iter().map(|(topic, partition)| TopicPartition::new(topic.as_str(), *partition)).collect();
+        self.membership = event.membership.take().map(Arc::new);
+        let kind = event.kind;
+        self.unanswered = Some(event);
+        self.metrics.rebalance(kind);
+        tracing::info!(group = %self.options.group, event = ?kind, partitions = %names(&partitions), "group rebalances");
+        match kind {
+            EventKind::Assign => Polled::Assigned(partitions),
+            EventKind::Revoke => Polled::Revoked(partitions),
+            EventKind::Lost => Polled::Lost(partitions),
+        }
+    }
+
+    /// Answers [`Polled::Assigned`]: reading begins at the committed positions, and where there is none, at the start
+    /// that the options name.
+    pub fn assign(&mut self) -> Result<()> {
+        self.assign_at(&[])
+    }
+
+    /// As [`Consumer::assign`], but beginning at these offsets where given.
+    pub fn assign_at(&mut self, positions: &[(TopicPartition, i64)]) -> Result<()> {
+        let partitions = self.answering(EventKind::Assign)?;
+        let unknown: Vec<TopicPartition> =
+            partitions.iter().filter(|tp| !positions.iter().any(|(given, _)| given == *tp)).cloned().collect();
+        let mut all = self.positions(&unknown)?;
+        all.extend(positions.iter().filter(|(tp, _)| partitions.contains(tp)).cloned());
+        self.group.assign(&with_offsets(&all)).map_err(|error| native("take the partitions assigned", error))?;
+        self.unanswered = None;
+        let now_ms = self.env.now_ms();
+        for (partition, position) in all {
+            self.metrics.open(&partition);
+            self.owned.push(Owned { partition, identity: 0, position, lag: lag::Tracker::new(now_ms) });
+        }
+        self.metrics.assigned.set(i64::try_from(self.owned.len()).unwrap_or(i64::MAX));
+        Ok(())
+    }
+
+    /// Answers [`Polled::Revoked`] and [`Polled::Lost`].
+    pub fn release(&mut self) -> Result<()> {
+        let partitions = match &self.unanswered {
+            Some(event) if event.kind != EventKind::Assign => event.partitions.clone(),
+            _ => return Err(StreamError::fatal("release partitions", "none were revoked")),
+        };
+        self.owned.retain(|owned| {
+            let gone = partitions
+                .iter()
+                .any(|(topic, partition)| **topic == *owned.partition.topic && *partition == owned.partition.partition);
+            if gone {
+                self.metrics.close(&owned.partition);
+            }
+            !gone
+        });
+        self.metrics.assigned.set(i64::try_from(self.owned.len()).unwrap_or(i64::MAX));
+        let list = crate::native::group::list(&partitions);
+        self.group.unassign(&list).map_err(|error| native("give back partitions", error))?;
+        self.unanswered = None;
+        Ok(())
+    }
+
+    fn answering(&self, kind: EventKind) -> Result<Vec<TopicPartition>> {
+        match &self.unanswered {
+            Some(event) if event.kind == kind => {
+                Ok(event.partitions.iter().map(|(t, p)| TopicPartition::new(t.as_str(), *p)).collect())
+            }
+            _ => Err(StreamError::fatal("take partitions", "none were assigned")),
+        }
+    }
+
+    /// Tells the group that the loop is alive, during work that takes long before an answer.
+    pub fn keep_alive(&mut self) {
+        self.env.beat();
+        if self.batch.is_drained() {
+            self.group.fill(&mut self.batch, BATCH, 0);
+        }
+    }
+
+    /// Commits positions (the offset to read next) and waits for the broker to have them.
+    /// [`StreamError::Stale`] means that a [`Polled::Lost`] or [`Polled::Revoked`] is on its way.
+    pub fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<()> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let timer = self.metrics.commit_seconds.start_timer();
+        let result = self.group.commit(&with_offsets(positions), true);
+        timer.observe_duration();
+        self.metrics.commits.with_label_values(&[if result.is_ok() { "ok" } else { "failed" }]).inc();
+        result.map_err(|error| native("commit positions", error))
+    }
+
+    /// What the group has committed; `None` where it has nothing. Waits while a transaction on a position is open.
+    pub fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask("read the committed positions", || {
+            let mut list = TopicPartitionList::with_capacity(partitions.len());
+            for tp in partitions {
+                list.add_partition(&tp.topic, tp.partition);
+            }
+            self.group.committed(&mut list, millis(ASK)).map_err(|error| native("", error))?;
+            let offset = |tp: &TopicPartition| match list.find_partition(&tp.topic, tp.partition)?.offset() {
+                Offset::Offset(offset) => Some(offset),
+                _ => None,
+            };
+            Ok(partitions.iter().map(offset).collect())
+        })
+    }
+
+    /// The first offset there is and the one after the last committed record.
+    pub fn watermarks(&self, partition: &TopicPartition) -> Result<(i64, i64)> {
+        self.ask("read the watermarks", || {
+            let client = self.group.client();
+            let answer = client.fetch_watermarks(&partition.topic, partition.partition, ASK);
+            answer.map_err(|error| StreamError::from_kafka(format!("watermarks of {partition}"), error))
+        })
+    }
+
+    /// Where reading goes on in a partition that is ours.
+    pub fn position(&self, partition: &TopicPartition) -> Option<i64> {
+        self.owned.iter().find(|owned| owned.partition == *partition).map(|owned| owned.position)
+    }
+
+    pub fn assigned(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.owned.iter().map(|owned| &owned.partition)
+    }
+
+    /// Goes back (or on) to `offset` in a partition that is ours.
+    pub fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<()> {
+        // What was taken from the queue would come before the new position.
+        self.batch.clear();
+        let mut all: Vec<(TopicPartition, i64)> =
+            self.owned.iter().map(|owned| (owned.partition.clone(), owned.position)).collect();
+        for (tp, position) in &mut all {
+            if tp == partition {
+                *position = offset;
+            }
+        }
+        self.group.seek(&with_offsets(&all), millis(ASK)).map_err(|error| native("seek", error))?;
+        if let Some(owned) = self.owned.iter_mut().find(|owned| owned.partition == *partition) {
+            owned.position = offset;
+        }
+        Ok(())
+    }
+
+    /// Stops reading these until [`Consumer::resume`]; rebalances are still told.
+    pub fn pause(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        self.group.pause(&names_list(partitions)).map_err(|error| native("pause", error))
+    }
+
+    pub fn resume(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        self.group.resume(&names_list(partitions)).map_err(|error| native("resume", error))
+    }
+
+    /// How far behind each partition is, by what the last fetches told.
+    pub fn lag(&self) -> Vec<(TopicPartition, Lag)> {
+        let now_ms = self.env.now_ms();
+        let of = |owned: &Owned| (owned.partition.clone(), owned.lag.at(owned.position, self.high(owned), now_ms));
+        self.owned.iter().map(of).collect()
+    }
+
+    /// Leaves the group. What is assigned goes to other members at once; commit before.
+    pub fn close(self) -> Result<()> {
+        drop(self);
+        Ok(())
+    }
+
+    /// Who we are in the group as of its last word. `None`: no member, commit nothing.
+    pub(crate) fn membership(&self) -> Option<Arc<Membership>> {
+        self.membership.clone()
+    }
+
+    /// The committed positions of these, or the start by the options.
+    fn positions(&self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, i64)>> {
+        let committed = self.committed(partitions)?;
+        let mut all = Vec::with_capacity(partitions.len());
+        for (partition, committed) in partitions.iter().zip(committed) {
+            let (low, high) = self.watermarks(partition)?;
+            let position = match (committed, self.options.start) {
+                (Some(offset), _) => offset,
+                (None, Start::Earliest) => low,
+                (None, Start::Latest) => high,
+            };
+            all.push((partition.clone(), position));
+        }
+        Ok(all)
+    }
+
+    /// Asks until a broker answers, the stop is asked for, or the error is not one that passes.
+    fn ask<T>(&self, action: &str, question: impl Fn() -> Result<T>) -> Result<T> {
+        loop {
+            match question() {
+                Ok(answer) => return Ok(answer),
+                Err(error) if error.is_retry() => {
+                    tracing::debug!(action, %error, "asking again");
+                    self.env.beat();
+                    self.fatal_error()?;
+                    if self.env.shutdown.wait_timeout(Duration::from_millis(200)) {
+                        return Err(StreamError::Stopped(format!("waiting for Kafka to {action}")));
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn high(&self, owned: &Owned) -> Option<i64> {
+        self.group.known_watermarks(&owned.partition.topic, owned.partition.partition).map(|(_, high)| high)
+    }
+
+    fn measure_now_and_then(&mut self) {
+        if self.measured.elapsed() < Duration::from_secs(1) {
+            return;
+        }
+        self.measured = Instant::now();
+        for (partition, lag) in self.lag() {
+            self.metrics.set(&partition, lag);
+        }
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        for owned in &self.owned {
+            self.metrics.close(&owned.partition);
+        }
+        if let Some(event) = self.unanswered.take() {
+            // Closing waits for an answer to every event: the group answers those that are left to it.
+            self.group.give_back(event);
+        }
+    }
+}
+
+fn native(action: &str, error: NativeError) -> StreamError {
+    if error.fatal {
+        return StreamError::fatal(action, error);
+    }
+    StreamError::from_code(action.to_owned(), error.code, error.to_string())
+}
+
+fn with_offsets(positions: &[(TopicPartition, i64)]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(positions.len());
+    for (tp, offset) in positions {
+        let added = list.add_partition_offset(&tp.topic, tp.partition, Offset::Offset(*offset));
+        debug_assert!(added.is_ok(), "a plain offset can always be set");
+    }
+    list
+}
+
+fn names_list(partitions: &[TopicPartition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for tp in partitions {
+        list.add_partition(&tp.topic, tp.partition);
+    }
+    list
+}
+
+fn names(partitions: &[TopicPartition]) -> String {
+    let names: Vec<String> = partitions.iter().map(ToString::to_string).collect();
+    names.join(" ")
+}
+
+fn millis(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,67 @@
+//! Who we are in a consumer group at one moment: member id and generation, as a transaction must show them.
+
+use rdkafka::TopicPartitionList;
+use rdkafka_sys as sys;
+
+use super::{NativeError, text};
+
+/// Captured when the group speaks to us, and shown unchanged by every transaction until it speaks again.
+///
+/// The broker checks member and generation, not who owns a partition. Read at the time of sending it would be newer
+/// than our knowledge of what we own, and a member that has lost a partition could commit for it. Worse, librdkafka
+/// empties it when it is thrown out, and Kafka accepts an *empty* membership unfenced: so an empty one is none.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    raw: *mut sys::rd_kafka_consumer_group_metadata_t,
+    pub member: String,
+    pub generation: i32,
+}
+
+// SAFETY: a plain value of librdkafka's, never written after it was made.
+unsafe impl Send for Membership {}
+// SAFETY: as above.
+unsafe impl Sync for Membership {}
+
+impl Membership {
+    /// `None` if we are no member just now.
+    ///
+    /// # Safety
+    /// `client` is a live consumer.
+    pub(crate) unsafe fn capture(client: *mut sys::rd_kafka_t) -> Option<Membership> {
+        // SAFETY: the result is ours and freed by Drop; the member id is copied.
+        unsafe {
+            let raw = sys::rd_kafka_consumer_group_metadata(client);
+            if raw.is_null() {
+                return None;
+            }
+            let member = text(sys::rd_kafka_consumer_group_metadata_member_id(raw));
+            let generation = sys::rd_kafka_consumer_group_metadata_generation_id(raw);
+            let membership = Membership { raw, member, generation };
+            (!membership.member.is_empty() && generation >= 0).then_some(membership)
+        }
+    }
+
+    /// Adds `offsets` to the open transaction of `producer`, under this membership.
+    ///
+    /// # Safety
+    /// `producer` is a live transactional producer.
+    pub(crate) unsafe fn send_offsets(
+        &self,
+        producer: *mut sys::rd_kafka_t,
+        offsets: &TopicPartitionList,
+        timeout_ms: i32,
+    ) -> Result<(), NativeError> {
+        // SAFETY: all three live during the call.
+        unsafe {
+            let error = sys::rd_kafka_send_offsets_to_transaction(producer, offsets.ptr(), self.raw, timeout_ms);
+            NativeError::take(error)
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        // SAFETY: ours, and freed once.
+        unsafe { sys::rd_kafka_consumer_group_metadata_destroy(self.raw) };
+    }
+}

@@ -1,0 +1,130 @@
+//! What a stage wants written, kept in one piece of memory until its transaction.
+
+use std::ops::Range;
+
+use crate::dead_letters::headers_of;
+use crate::record::{Header, Record};
+
+/// Key under which this crate keeps its own mark in each partition of a changelog.
+pub(crate) const META_KEY: &[u8] = b"\0meta";
+
+/// Everything to be written in the next transaction. Bytes lie one after the other in `bytes`: no allocation per
+/// record, and the memory is used again for the next batch.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    bytes: Vec<u8>,
+    pub(crate) entries: Vec<Entry>,
+    topics: Vec<String>,
+    pub(crate) reasons: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Entry {
+    topic: usize,
+    pub(crate) partition: Option<i32>,
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+    pub(crate) headers: Vec<Header>,
+}
+
+impl Pending {
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.reasons.clear();
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn topic(&self, entry: &Entry) -> &str {
+        &self.topics[entry.topic]
+    }
+
+    pub(crate) fn key(&self, entry: &Entry) -> Option<&[u8]> {
+        entry.key.clone().map(|range| &self.bytes[range])
+    }
+
+    pub(crate) fn value(&self, entry: &Entry) -> Option<&[u8]> {
+        entry.value.clone().map(|range| &self.bytes[range])
+    }
+
+    fn keep(&mut self, bytes: Option<&[u8]>) -> Option<Range<usize>> {
+        let bytes = bytes?;
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        Some(start..self.bytes.len())
+    }
+
+    pub(crate) fn push(
+        &mut self,
+        topic: &str,
+        partition: Option<i32>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: Vec<Header>,
+    ) {
+        let topic = match self.topics.iter().position(|known| known == topic) {
+            Some(index) => index,
+            None => {
+                self.topics.push(topic.to_owned());
+                self.topics.len() - 1
+            }
+        };
+        let (key, value) = (self.keep(key), self.keep(value));
+        self.entries.push(Entry { topic, partition, key, value, headers });
+    }
+}
+
+/// Where a stage puts what it emits. It is written, with the state and the offsets, in one transaction or not at all.
+pub struct Outbox<'a> {
+    pub(crate) pending: &'a mut Pending,
+    pub(crate) stage: &'static str,
+    pub(crate) dead_letters: &'a str,
+    pub(crate) touched: bool,
+}
+
+impl Outbox<'_> {
+    /// The key decides the partition, as everywhere.
+    pub fn emit(&mut self, topic: &str, key: &[u8], value: &[u8], headers: &[(&str, &[u8])]) {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), Some(value.to_vec()))).collect();
+        self.pending.push(topic, None, Some(key), Some(value), headers);
+        self.touched = true;
+    }
+
+    /// The record as it came, with `reason` (one of [`super::Settings::reasons`]) and `detail`.
+    pub fn dead_letter(&mut self, record: &Record<'_>, reason: &str, detail: &str) {
+        let headers = headers_of(record, self.stage, reason, detail);
+        self.pending.push(self.dead_letters, None, record.key, record.value, headers);
+        self.pending.reasons.push(reason.to_owned());
+        self.touched = true;
+    }
+
+    /// The state changed though nothing is emitted: a [`super::Stage::tick`] that calls it gets its snapshot committed.
+    pub fn touch(&mut self) {
+        self.touched = true;
+    }
+}
+
+/// Where a stage writes its state: one value per key, the last one counts.
+pub struct Changelog<'a> {
+    pub(crate) pending: &'a mut Pending,
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
+}
+
+impl Changelog<'_> {
+    pub fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.write(key, Some(value));
+    }
+
+    pub fn delete(&mut self, key: &[u8]) {
+        self.write(key, None);
+    }
+
+    fn write(&mut self, key: &[u8], value: Option<&[u8]>) {
+        debug_assert!(key != META_KEY, "this key is the loop's own");
+        self.pending.push(self.topic, Some(self.partition), Some(key), value, Vec::new());
+    }
+}

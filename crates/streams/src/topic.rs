@@ -1,0 +1,92 @@
+//! The topics of Finflow: names, partitions and settings, as `docs/topics.md` fixes them.
+
+use std::time::Duration;
+
+/// What a topic should look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    pub name: String,
+    pub partitions: i32,
+    pub cleanup: Cleanup,
+    /// Meaningful with [`Cleanup::Delete`] only.
+    pub retention: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleanup {
+    /// Old records go after the retention.
+    Delete,
+    /// The last record of each key stays for ever.
+    Compact,
+}
+
+pub const RAW: &str = "raw-market-data";
+pub const METRICS: &str = "aggregated-metrics";
+pub const ALERTS: &str = "price-alerts";
+pub const DEAD_LETTERS: &str = "dead-letter-queue";
+pub const AGGREGATE_STATE: &str = "finflow-aggregate-state";
+pub const ALERT_STATE: &str = "finflow-alert-state";
+pub const LEASES: &str = "finflow-leases";
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Every topic, in the order of `docs/topics.md`.
+pub fn all() -> Vec<Spec> {
+    vec![
+        Spec::delete(RAW, 3),
+        Spec::delete(METRICS, 3),
+        Spec::delete(ALERTS, 2),
+        Spec::delete(DEAD_LETTERS, 1),
+        // As many partitions as its input has: partition n of the state belongs to partition n of the input.
+        Spec::compact(AGGREGATE_STATE, 3),
+        Spec::compact(ALERT_STATE, 3),
+        Spec::compact(LEASES, 1),
+    ]
+}
+
+/// The spec of that name, if it is one of ours.
+pub fn find(name: &str) -> Option<Spec> {
+    all().into_iter().find(|spec| spec.name == name)
+}
+
+impl Spec {
+    pub fn delete(name: impl Into<String>, partitions: i32) -> Self {
+        Spec { name: name.into(), partitions, cleanup: Cleanup::Delete, retention: WEEK }
+    }
+
+    pub fn compact(name: impl Into<String>, partitions: i32) -> Self {
+        Spec { name: name.into(), partitions, cleanup: Cleanup::Compact, retention: WEEK }
+    }
+
+    /// The topic's settings on a cluster that keeps `replication` copies.
+    ///
+    /// `LogAppendTime`: event time lives in the value only. With event time as Kafka's timestamp, a replay of old data
+    /// would be deleted by retention at once. `compression.type=producer`: the broker keeps the producer's batches as
+    /// they are instead of packing them again.
+    pub fn settings(&self, replication: i32) -> Vec<(&'static str, String)> {
+        // One copy may be away for a while without stopping the producers, and a write never rests on one copy alone.
+        let min_in_sync = if replication >= 3 { 2 } else { 1 };
+        let mut settings = vec![
+            ("cleanup.policy", self.cleanup.as_str().to_owned()),
+            ("message.timestamp.type", "LogAppendTime".to_owned()),
+            ("compression.type", "producer".to_owned()),
+            ("min.insync.replicas", min_in_sync.to_string()),
+            ("unclean.leader.election.enable", "false".to_owned()),
+        ];
+        match self.cleanup {
+            Cleanup::Delete => settings.push(("retention.ms", self.retention.as_millis().to_string())),
+            // A restore slower than this could miss that a key was deleted.
+            Cleanup::Compact => settings.push(("delete.retention.ms", (24 * 3600 * 1000).to_string())),
+        }
+        settings
+    }
+}
+
+impl Cleanup {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Cleanup::Delete => "delete",
+            Cleanup::Compact => "compact",
+        }
+    }
+}
