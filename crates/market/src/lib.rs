@@ -1,1 +1,27 @@
-//! Exact numbers, market events and their wire forms, windows and their folding. No I/O, no clock, no Kafka.
+//! Exact numbers, market events and their wire forms, windows and their folding.
+//!
+//! **Invariants:** no I/O, no clock, no Kafka; no number of the wire passes through a binary float; nothing that comes from
+//! outside can make a function here panic.
+
+pub mod alert;
+pub mod codec;
+pub mod decimal;
+pub mod event;
+pub mod interval;
+pub mod metrics;
+pub mod price;
+pub mod symbol;
+pub mod time;
+pub mod wide;
+
+mod json;
+mod words;
+
+pub use alert::{Alert, AlertState, Coordinates, Direction, RuleKind};
+pub use codec::{DecodeError, EventRef, Reason, TradeRef};
+pub use decimal::{Decimal, NumberError};
+pub use event::{Bar, Cancel, Correction, Event, Gap, GapCause, Heartbeat, Kind, News, Quote, Side, Trade};
+pub use interval::{Interval, Span};
+pub use metrics::{ClosedBy, Input, Metrics, Quality, VwapReason};
+pub use price::{Price, Quantity, QuantityError};
+pub use wide::Wide;

@@ -1,0 +1,154 @@
+//! The records of `aggregated-metrics`.
+
+use super::SCHEMA_VERSION;
+use super::error::{DecodeError, Reason};
+use super::fields::{Fields, fields};
+use super::write::Object;
+use crate::json::Raw;
+use crate::metrics::{ClosedBy, Input, Metrics, Quality, VwapReason};
+
+/// The word in `kind`.
+const KIND: &str = "metrics";
+
+fields! {
+    Field {
+        Kind = "kind",
+        SchemaVersion = "schema_version",
+        Symbol = "symbol",
+        Window = "window",
+        WindowStart = "window_start",
+        WindowEnd = "window_end",
+        Rev = "rev",
+        Final = "final",
+        ClosedBy = "closed_by",
+        Open = "open",
+        High = "high",
+        Low = "low",
+        Close = "close",
+        Volume = "volume",
+        QuoteVolume = "quote_volume",
+        Vwap = "vwap",
+        VwapReason = "vwap_reason",
+        Twap = "twap",
+        Average = "average",
+        Min = "min",
+        Max = "max",
+        ChangePct = "change_pct",
+        TradeCount = "trade_count",
+        Volatility = "volatility",
+        BuyVolume = "buy_volume",
+        Partial = "partial",
+        Quality = "quality",
+        Input = "input",
+        Late = "late",
+        Duplicate = "duplicate",
+        Backfilled = "backfilled",
+        Config = "config",
+    }
+}
+
+fields! {
+    InputField {
+        Partition = "partition",
+        FirstOffset = "first_offset",
+        LastOffset = "last_offset",
+    }
+}
+
+impl Metrics {
+    /// Reads one record. `kind` may be missing, as in the first drafts of the form.
+    pub fn decode(value: &[u8]) -> Result<Self, DecodeError> {
+        let fields = Fields::<Field>::read(value)?;
+        if fields.opt_text(Field::Kind)?.is_some_and(|kind| kind != KIND) {
+            return Err(fields.error(Field::Kind, Reason::UnknownKind, "is not metrics"));
+        }
+        fields.schema(Field::SchemaVersion)?;
+        let (window_start, window_end) = fields.range(Field::WindowStart, Field::WindowEnd, true)?;
+        Ok(Self {
+            symbol: fields.symbol(Field::Symbol)?.into_owned(),
+            window: fields.word(Field::Window, |text| text.parse().ok())?,
+            window_start,
+            window_end,
+            rev: fields.narrow(Field::Rev)?,
+            is_final: fields.flag(Field::Final)?,
+            closed_by: fields.opt_word(Field::ClosedBy, ClosedBy::parse)?,
+            open: fields.opt_price(Field::Open)?,
+            high: fields.opt_price(Field::High)?,
+            low: fields.opt_price(Field::Low)?,
+            close: fields.opt_price(Field::Close)?,
+            volume: fields.quantity(Field::Volume)?,
+            quote_volume: fields.opt_decimal(Field::QuoteVolume)?,
+            vwap: fields.opt_decimal(Field::Vwap)?,
+            vwap_reason: fields.opt_word(Field::VwapReason, VwapReason::parse)?,
+            twap: fields.opt_decimal(Field::Twap)?,
+            average: fields.opt_decimal(Field::Average)?,
+            min: fields.opt_price(Field::Min)?,
+            max: fields.opt_price(Field::Max)?,
+            change_pct: fields.opt_decimal(Field::ChangePct)?,
+            trade_count: fields.narrow(Field::TradeCount)?,
+            volatility: fields.opt_decimal(Field::Volatility)?,
+            buy_volume: fields.opt_quantity(Field::BuyVolume)?,
+            partial: fields.flag(Field::Partial)?,
+            quality: fields.word(Field::Quality, Quality::parse)?,
+            input: input(&fields)?,
+            late: fields.narrow(Field::Late)?,
+            duplicate: fields.narrow(Field::Duplicate)?,
+            backfilled: fields.narrow(Field::Backfilled)?,
+            config: fields.string(Field::Config)?,
+        })
+    }
+
+    /// Appends the one form of this record.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let mut object = Object::open(out);
+        object.text("kind", KIND);
+        object.integer("schema_version", SCHEMA_VERSION);
+        object.text("symbol", &self.symbol);
+        object.text("window", &self.window.to_string());
+        object.integer("window_start", self.window_start);
+        object.integer("window_end", self.window_end);
+        object.count("rev", self.rev.into());
+        object.flag("final", self.is_final);
+        object.text_or_null("closed_by", self.closed_by.map(ClosedBy::as_str));
+        object.number_or_null("open", self.open);
+        object.number_or_null("high", self.high);
+        object.number_or_null("low", self.low);
+        object.number_or_null("close", self.close);
+        object.number("volume", self.volume);
+        object.number_or_null("quote_volume", self.quote_volume);
+        object.number_or_null("vwap", self.vwap);
+        object.text_or_null("vwap_reason", self.vwap_reason.map(VwapReason::as_str));
+        object.number_or_null("twap", self.twap);
+        object.number_or_null("average", self.average);
+        object.number_or_null("min", self.min);
+        object.number_or_null("max", self.max);
+        object.number_or_null("change_pct", self.change_pct);
+        object.count("trade_count", self.trade_count);
+        object.number_or_null("volatility", self.volatility);
+        object.number_or_null("buy_volume", self.buy_volume);
+        object.flag("partial", self.partial);
+        object.text("quality", self.quality.as_str());
+        object.object("input", |object| {
+            object.integer("partition", self.input.partition.into());
+            object.integer("first_offset", self.input.first_offset);
+            object.integer("last_offset", self.input.last_offset);
+        });
+        object.count("late", self.late);
+        object.count("duplicate", self.duplicate);
+        object.count("backfilled", self.backfilled);
+        object.text("config", &self.config);
+        object.close();
+    }
+}
+
+fn input(fields: &Fields<Field>) -> Result<Input, DecodeError> {
+    let Raw::Object(text) = fields.raw(Field::Input) else {
+        return Err(fields.error(Field::Input, Reason::WrongType, "is not an object"));
+    };
+    let inner = Fields::<InputField>::of(text)?;
+    Ok(Input {
+        partition: inner.narrow(InputField::Partition)?,
+        first_offset: inner.integer(InputField::FirstOffset)?,
+        last_offset: inner.integer(InputField::LastOffset)?,
+    })
+}

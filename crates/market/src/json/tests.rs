@@ -1,0 +1,127 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn read(text: &str) -> Result<Vec<(String, String)>, Fault> {
+    let mut fields = Vec::new();
+    let is_object = Scanner::new(text).fields(|name, value| {
+        fields.push((name.text().unwrap_or_default().into_owned(), format!("{value:?}")));
+        Ok::<_, Fault>(())
+    })?;
+    assert_eq!(is_object, text.trim_start().starts_with('{'));
+    Ok(fields)
+}
+
+#[test]
+fn values_stay_as_they_were_written() {
+    let fields =
+        read(r#" { "a" : -1.50e+07 , "b":"x","c":"\u00e9\n","d":[1,{"e":[]}] ,"\u0066":null,"g":true} "#).unwrap();
+    let values: Vec<_> = fields.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    let expected = [
+        r#"a=Number("-1.50e+07")"#,
+        r#"b=Plain("x")"#,
+        r#"c=Escaped("\\u00e9\\n")"#,
+        r#"d=Array("[1,{\"e\":[]}]")"#,
+        "f=Null",
+        "g=Bool(true)",
+    ];
+    assert_eq!(values, expected);
+}
+
+#[test]
+fn bare_not_a_number_is_told_apart_from_nonsense() {
+    assert_eq!(read(r#"{"p":NaN}"#), Err(Fault::NotFinite(5)));
+    assert_eq!(read(r#"{"p":-Infinity}"#), Err(Fault::NotFinite(5)));
+    assert_eq!(read(r#"{"p":nil}"#), Err(Fault::Syntax(5)));
+}
+
+#[test]
+fn nesting_ends_somewhere() {
+    let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    assert!(read(&nested(32)).is_ok());
+    assert!(matches!(read(&nested(33)), Err(Fault::TooDeep(_))));
+    assert!(matches!(read(&format!("{{\"a\":{}", "[".repeat(1_000_000))), Err(Fault::TooDeep(_))));
+}
+
+#[test]
+fn escapes_are_resolved_and_halves_of_pairs_are_not_characters() {
+    assert_eq!(
+        Raw::Escaped(r#"a\"\\\/\b\f\n\r\t\u20AC\ud83d\ude00z"#).text().as_deref(),
+        Some("a\"\\/\u{8}\u{c}\n\r\t€😀z")
+    );
+    for half in [r"\ud83d", r"\ud83dx", r"\ud83dA", r"\ude00"] {
+        assert_eq!(Raw::Escaped(half).text(), None, "{half}");
+    }
+}
+
+/// Pieces that make texts near to JSON, so that the two readers are compared on both sides of the border.
+fn nearly_json() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("{".to_owned()),
+        Just("}".to_owned()),
+        Just("[".to_owned()),
+        Just("]".to_owned()),
+        Just(",".to_owned()),
+        Just(":".to_owned()),
+        Just("\"a\"".to_owned()),
+        Just("\"a\":".to_owned()),
+        Just(" ".to_owned()),
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        "-?[0-9]{1,3}(\\.[0-9]{0,2})?([eE][+-]?[0-9]{0,2})?",
+        "\"(\\\\[\"\\\\/bfnrtux]|[a-z\u{1}é])*\"",
+    ];
+    proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+fn json_value() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        "\\PC{0,8}".prop_map(Into::into),
+        "[\u{0}-\u{20}\"\\\\]{0,4}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(4, 32, 5, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
+            proptest::collection::btree_map("\\PC{0,4}", inner, 0..5).prop_map(|m| m.into_iter().collect()),
+        ]
+    })
+}
+
+fn agree(text: &str) -> bool {
+    let ours = Scanner::new(text).fields(|_, _| Ok::<_, Fault>(())).is_ok();
+    ours == serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn it_accepts_what_serde_json_accepts(text in nearly_json()) {
+        prop_assert!(agree(&text), "{text:?}");
+    }
+
+    #[test]
+    fn what_serde_json_writes_is_read_and_every_cut_of_it_is_refused_alike(value in json_value(), cut in any::<prop::sample::Index>()) {
+        let text = value.to_string();
+        prop_assert!(agree(&text), "{text:?}");
+        let mut at = cut.index(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        prop_assert!(agree(&text[..at]), "{:?}", &text[..at]);
+    }
+
+    #[test]
+    fn strings_mean_what_serde_json_says(text in "\\PC{0,6}[\u{0}-\u{20}\"\\\\]{0,3}") {
+        let written = serde_json::to_string(&text).unwrap();
+        let wrapped = format!("{{\"a\":{written}}}");
+        Scanner::new(&wrapped).fields(|_, value| {
+            assert_eq!(value.text().as_deref(), Some(text.as_str()));
+            Ok::<_, Fault>(())
+        }).unwrap();
+    }
+}

@@ -1,0 +1,96 @@
+//! The metrics of one window of one symbol: the records of `aggregated-metrics`.
+
+use crate::decimal::Decimal;
+use crate::interval::Span;
+use crate::price::{Price, Quantity};
+use crate::words::words;
+
+words! {
+    /// What closed a window.
+    ClosedBy {
+        /// The symbol's watermark passed its end.
+        EventTime = "event_time",
+        /// The partition was caught up and the symbol idle.
+        Clock = "clock",
+    }
+}
+
+words! {
+    /// How far the input of a window can be trusted.
+    Quality {
+        Complete = "complete",
+        /// The first trades of the window were never seen.
+        Partial = "partial",
+        /// A gap overlaps it.
+        Gap = "gap",
+        /// A gap overlapped it and was healed.
+        Backfilled = "backfilled",
+    }
+}
+
+words! {
+    /// Why a window has no VWAP.
+    VwapReason {
+        /// Nothing but price updates, or nothing at all.
+        ZeroVolume = "zero_volume",
+        /// The exact quotient needs more than 20 digits before the point.
+        Precision = "precision",
+    }
+}
+
+/// Where a record's input stands in its input topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Input {
+    pub partition: i32,
+    pub first_offset: i64,
+    pub last_offset: i64,
+}
+
+/// One emission of one window. `(symbol, window, window_start, rev)` is its identity; the highest `rev` is what counts.
+///
+/// Prices are `None` only in a window that holds no price at all; a derived number is `None` where it is undefined.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metrics {
+    pub symbol: String,
+    pub window: Span,
+    /// Inclusive.
+    pub window_start: i64,
+    /// Exclusive.
+    pub window_end: i64,
+    /// 0 for the first emission of this window, one more for each that replaces it.
+    pub rev: u32,
+    /// No later trade can change it, save after a close by the clock, or by a cancel or correction.
+    pub is_final: bool,
+    pub closed_by: Option<ClosedBy>,
+    pub open: Option<Price>,
+    pub high: Option<Price>,
+    pub low: Option<Price>,
+    pub close: Option<Price>,
+    pub volume: Quantity,
+    /// Sum of price × quantity, half-even to 18 digits where it has more.
+    pub quote_volume: Option<Decimal>,
+    pub vwap: Option<Decimal>,
+    /// Present exactly when `vwap` is not.
+    pub vwap_reason: Option<VwapReason>,
+    pub twap: Option<Decimal>,
+    /// The plain mean of the prices.
+    pub average: Option<Decimal>,
+    pub min: Option<Price>,
+    pub max: Option<Price>,
+    /// (close − open) / open × 100.
+    pub change_pct: Option<Decimal>,
+    pub trade_count: u64,
+    /// Sample standard deviation of the log returns between consecutive trades.
+    pub volatility: Option<Decimal>,
+    /// Volume of trades whose taker bought; `None` when no trade told its side.
+    pub buy_volume: Option<Quantity>,
+    pub partial: bool,
+    pub quality: Quality,
+    pub input: Input,
+    /// Trades of this window that came too late to be taken.
+    pub late: u64,
+    pub duplicate: u64,
+    pub backfilled: u64,
+    /// Hash of the configuration that made it.
+    pub config: String,
+}
