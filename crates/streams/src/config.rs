@@ -88,6 +88,26 @@ pub enum GroupProtocol {
     Consumer,
 }
 
+/// What the keys under `kafka` mean, for [`harness::Config::DOCS`] of every service that has them.
+pub const KAFKA_DOCS: &[(&str, &str)] = &[
+    ("kafka.brokers", "Brokers to ask for the rest of the cluster: host:port, separated by commas."),
+    ("kafka.security.protocol", "plaintext, ssl, sasl_plaintext or sasl_ssl."),
+    ("kafka.security.ca", "File with the certificates to trust (PEM). Empty: those of the system."),
+    ("kafka.security.cert", "File with the client's certificate (PEM), for mutual TLS."),
+    ("kafka.security.key", "File with the key of `cert` (PEM)."),
+    ("kafka.security.key_password", "Password of `key`, if it has one; or key_password_file."),
+    ("kafka.security.mechanism", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."),
+    ("kafka.security.username", "Name for SASL."),
+    ("kafka.security.password", "Password for SASL; or password_file."),
+    ("kafka.compression", "Codec of what is produced: none, snappy, gzip, lz4 or zstd."),
+    ("kafka.client_id", "Who asks, in the brokers' logs and quotas. Empty: finflow-<service>."),
+    (
+        "kafka.group_protocol",
+        "How a group shares partitions: classic, or consumer for KIP-848 (brokers 4.0 and later).",
+    ),
+    ("kafka.librdkafka", "Any option of librdkafka by its own name, as text, e.g. queued.max.messages.kbytes: '4096'."),
+];
+
 impl Default for KafkaConfig {
     fn default() -> Self {
         KafkaConfig {

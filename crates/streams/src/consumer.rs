@@ -382,7 +382,7 @@ impl Consumer {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        self.ask("read the committed positions", || {
+        self.env.ask("read the committed positions", || {
             let mut list = TopicPartitionList::with_capacity(partitions.len());
             for tp in partitions {
                 list.add_partition(&tp.topic, tp.partition);
@@ -398,7 +398,7 @@ impl Consumer {
 
     /// The first offset there is and the one after the last committed record.
     pub fn watermarks(&self, partition: &TopicPartition) -> Result<(i64, i64)> {
-        self.ask("read the watermarks", || {
+        self.env.ask("read the watermarks", || {
             let client = self.group.client();
             let answer = client.fetch_watermarks(&partition.topic, partition.partition, ASK);
             answer.map_err(|error| StreamError::from_kafka(format!("watermarks of {partition}"), error))
@@ -475,24 +475,6 @@ impl Consumer {
         Ok(all)
     }
 
-    /// Asks until a broker answers, the stop is asked for, or the error is not one that passes.
-    fn ask<T>(&self, action: &str, question: impl Fn() -> Result<T>) -> Result<T> {
-        loop {
-            match question() {
-                Ok(answer) => return Ok(answer),
-                Err(error) if error.is_retry() => {
-                    tracing::debug!(action, %error, "asking again");
-                    self.env.beat();
-                    self.fatal_error()?;
-                    if self.env.shutdown.wait_timeout(Duration::from_millis(200)) {
-                        return Err(StreamError::Stopped(format!("waiting for Kafka to {action}")));
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     fn high(&self, owned: &Owned) -> Option<i64> {
         self.group.known_watermarks(&owned.partition.topic, owned.partition.partition).map(|(_, high)| high)
     }
@@ -520,14 +502,14 @@ impl Drop for Consumer {
     }
 }
 
-fn native(action: &str, error: NativeError) -> StreamError {
+pub(crate) fn native(action: &str, error: NativeError) -> StreamError {
     if error.fatal {
         return StreamError::fatal(action, error);
     }
     StreamError::from_code(action.to_owned(), error.code, error.to_string())
 }
 
-fn with_offsets(positions: &[(TopicPartition, i64)]) -> TopicPartitionList {
+pub(crate) fn with_offsets(positions: &[(TopicPartition, i64)]) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(positions.len());
     for (tp, offset) in positions {
         let added = list.add_partition_offset(&tp.topic, tp.partition, Offset::Offset(*offset));

@@ -1,9 +1,11 @@
 //! What a stage lends to its Kafka clients: metrics, health, clock, the wish to stop.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use harness::{Clock, Config, Context, Drain, Health, Heartbeat, Registry, Shutdown};
 
+use crate::error::{Result, StreamError};
 use crate::logs::{Link, Logs};
 
 /// Made once per stage from its context. Clones share everything.
@@ -65,6 +67,22 @@ impl Env {
 
     pub(crate) fn logs(&self, client: &'static str) -> Logs {
         Logs::new(client, &self.link)
+    }
+
+    /// Asks until a broker answers, the stop is asked for, or the error is not one that passes.
+    pub(crate) fn ask<T>(&self, action: &str, mut question: impl FnMut() -> Result<T>) -> Result<T> {
+        loop {
+            match question() {
+                Err(error) if error.is_retry() => {
+                    tracing::debug!(action, %error, "asking again");
+                    self.beat();
+                    if self.shutdown.wait_timeout(Duration::from_millis(200)) {
+                        return Err(StreamError::Stopped(format!("waiting for Kafka to {action}")));
+                    }
+                }
+                answer => return answer,
+            }
+        }
     }
 
     pub(crate) fn now_ms(&self) -> i64 {

@@ -37,8 +37,7 @@ pub use dead_letters::DeadLetters;
 pub use env::Env;
 pub use error::{Result, StreamError};
 pub use producer::{Outgoing, Producer};
-pub use reader::read_topic;
-pub use reader::Reader;
+pub use reader::{Reader, read_topic};
 pub use record::{Header, OwnedRecord, Record};
 
 /// The headers of a dead letter.

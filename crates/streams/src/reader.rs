@@ -1,5 +1,6 @@
 //! Reads partitions without a group: from an offset on, to the end and further. Commits nothing.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -16,6 +17,48 @@ use crate::record::Record;
 
 const BATCH: usize = 512;
 const ASK: Duration = Duration::from_secs(10);
+
+/// Everything committed in `topic` from these offsets (by partition; the first there is where none is given) to the
+/// end as it is now. [`StreamError::Stopped`] at the shutdown.
+pub fn read_topic(
+    env: &Env,
+    kafka: &KafkaConfig,
+    topic: &str,
+    from: &BTreeMap<i32, i64>,
+    mut each: impl FnMut(&Record<'_>),
+) -> Result<()> {
+    let mut reader = Reader::new(env, kafka, &format!("finflow-{}-reader", env.service))?;
+    let partitions = env.ask("list the partitions", || reader.partitions(topic))?;
+    let mut positions = Vec::new();
+    let mut ends = BTreeMap::new();
+    for partition in partitions {
+        let (low, end) = reader.watermarks(&partition)?;
+        let start = from.get(&partition.partition).map_or(low, |start| low.max(*start));
+        if start < end {
+            ends.insert(partition.partition, end);
+            positions.push((partition, start));
+        }
+    }
+    reader.assign(&positions)?;
+    while !ends.is_empty() {
+        env.beat();
+        match reader.poll(Duration::from_millis(100))? {
+            Polled::Record(record) => {
+                if ends.get(&record.partition).is_some_and(|end| record.offset < *end) {
+                    each(&record);
+                }
+            }
+            Polled::CaughtUp(partition, at) => {
+                if ends.get(&partition.partition).is_some_and(|end| at >= *end) {
+                    ends.remove(&partition.partition);
+                }
+            }
+            _ if env.shutdown.is_set() => return Err(StreamError::Stopped(format!("reading {topic}"))),
+            _ => {}
+        }
+    }
+    Ok(())
+}
 
 /// Used by one thread at a time. [`Reader::poll`] gives records, [`Polled::CaughtUp`] and [`Polled::Idle`] only.
 pub struct Reader {
@@ -50,6 +93,15 @@ impl Reader {
         assigned.map_err(|error| native("take partitions to read", error))?;
         self.assigned = positions.iter().map(|(partition, _)| partition.clone()).collect();
         Ok(())
+    }
+
+    /// The partitions of a topic; none if there is no such topic.
+    pub fn partitions(&self, topic: &str) -> Result<Vec<TopicPartition>> {
+        let answer = self.group.client().fetch_metadata(Some(topic), ASK);
+        let metadata = answer.map_err(|error| StreamError::from_kafka(format!("partitions of {topic}"), error))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let partitions = found.map(|found| found.partitions()).unwrap_or_default();
+        Ok(partitions.iter().map(|partition| TopicPartition::new(topic, partition.id())).collect())
     }
 
     /// The first offset there is and the one after the last committed record.

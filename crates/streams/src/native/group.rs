@@ -12,6 +12,7 @@ use std::os::raw::{c_char, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
@@ -170,6 +171,13 @@ impl Group {
     pub(crate) fn committed(&self, list: &mut TopicPartitionList, timeout_ms: i32) -> Result<(), NativeError> {
         // SAFETY: the list is ours and written in place.
         NativeError::check(unsafe { sys::rd_kafka_committed(self.client.native_ptr(), list.ptr(), timeout_ms) })
+    }
+
+    /// Turns the timestamps (ms) in `list` into offsets.
+    pub(crate) fn offsets_at(&self, list: &mut TopicPartitionList, timeout: Duration) -> Result<(), NativeError> {
+        let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the list is ours and written in place.
+        NativeError::check(unsafe { sys::rd_kafka_offsets_for_times(self.client.native_ptr(), list.ptr(), timeout_ms) })
     }
 
     /// Moves the reading position of assigned partitions.
