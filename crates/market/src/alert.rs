@@ -68,8 +68,8 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// `rule/symbol/window/start/state`: readable, and equal after a crash or a replay, so a receiver can drop the repeat.
-    /// A revision of the same window has the same id.
+    /// `rule/symbol/window/start/state`: readable, and equal after a crash or a replay, so a receiver can drop the
+    /// repeat. A revision of the same window has the same id.
     pub fn id(rule: &str, symbol: &str, window: Span, window_start: i64, state: AlertState) -> String {
         format!("{rule}/{symbol}/{window}/{window_start}/{state}")
     }

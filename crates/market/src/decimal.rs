@@ -1,8 +1,8 @@
 //! Exact decimals: what a venue wrote is what is kept, added and written back.
 //!
-//! In: the digits of a JSON number or a string. Out: fixed point with 18 digits after the point and at most 20 before it,
-//! which is Parquet's `decimal(38,18)`. A text that needs more digits is refused, never rounded, and nothing on the wire passes
-//! through a binary float: 0.1 stays 0.1.
+//! In: the digits of a JSON number or a string. Out: fixed point with 18 digits after the point and at most 20 before
+//! it, which is Parquet's `decimal(38,18)`. A text that needs more digits is refused, never rounded, and nothing on
+//! the wire passes through a binary float: 0.1 stays 0.1.
 
 use std::fmt;
 use std::str::FromStr;
@@ -68,8 +68,8 @@ impl Decimal {
         Self(value as i128 * ONE)
     }
 
-    /// The nearest decimal of `decimals` digits. For numbers that are born as doubles (logarithms, square roots), never for the
-    /// wire. `None` when it is not finite or too large.
+    /// The nearest decimal of `decimals` digits. For numbers that are born as doubles (logarithms, square roots),
+    /// never for the wire. `None` when it is not finite or too large.
     pub fn from_f64(value: f64, decimals: usize) -> Option<Self> {
         let decimals = decimals.min(FRACTION_DIGITS as usize);
         if !value.is_finite() {
@@ -80,7 +80,8 @@ impl Decimal {
 
     /// The nearest double: for plots and statistics, never for sums that are promised exact.
     pub fn to_f64(self) -> f64 {
-        // Above 2^53 units the quotient of two doubles is off by a rounding; the parser of the standard library is not.
+        // Above 2^53 units the quotient of two doubles is off by a rounding; the parser of the standard library is
+        // not.
         self.to_string().parse().expect("the display form is a valid number")
     }
 
@@ -113,8 +114,8 @@ impl Decimal {
         Self::from_units((quotient + i128::from(up)).checked_mul(step)?)
     }
 
-    /// Reads `-12.5`, `3.844E-5`, `007`: an optional minus, digits, an optional fraction, an optional exponent. Trailing zeros
-    /// need no room: `1.0000000000000000000000` is one.
+    /// Reads `-12.5`, `3.844E-5`, `007`: an optional minus, digits, an optional fraction, an optional exponent.
+    /// Trailing zeros need no room: `1.0000000000000000000000` is one.
     pub fn parse(text: &[u8]) -> Result<Self, NumberError> {
         match parse_short(text) {
             Some(units) => Ok(Self(units)),
@@ -175,7 +176,8 @@ fn write_fraction(mut fraction: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&digits[..end]);
 }
 
-/// The form nearly every venue writes: few digits, no exponent. `None` sends everything else, right or wrong, to [`parse_long`].
+/// The form nearly every venue writes: few digits, no exponent. `None` sends everything else, right or wrong, to
+/// [`parse_long`].
 #[inline]
 fn parse_short(text: &[u8]) -> Option<i128> {
     let (negative, digits) = match text.split_first() {
@@ -315,8 +317,8 @@ impl std::ops::Neg for Decimal {
     }
 }
 
-/// A number in configuration and HTTP answers. Always the exact value: an integer or a double where that is the same number,
-/// else (JSON only) the digits themselves.
+/// A number in configuration and HTTP answers. Always the exact value: an integer or a double where that is the same
+/// number, else (JSON only) the digits themselves.
 impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0 % ONE == 0
@@ -333,8 +335,8 @@ impl Serialize for Decimal {
     }
 }
 
-/// A number or a string of digits. A double of more than 15 digits is refused, since it may not be what was written: such a
-/// number is to be given as a string. (The wire forms do not come this way: they are read from their digits.)
+/// A number or a string of digits. A double of more than 15 digits is refused, since it may not be what was written:
+/// such a number is to be given as a string. (The wire forms do not come this way: they are read from their digits.)
 impl<'de> Deserialize<'de> for Decimal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Number;

@@ -1,7 +1,8 @@
 //! What happens on a market: the records of `raw-market-data`, one struct per `kind`.
 //!
-//! Every record has up to two times, both in nanoseconds since 1970 UTC and negative before it: `event_time` is the venue's clock,
-//! `receive_time` ours. Fields that a venue may not tell are optional and absent on the wire when they are `None`.
+//! Every record has up to two times, both in nanoseconds since 1970 UTC and negative before it: `event_time` is the
+//! venue's clock, `receive_time` ours. Fields that a venue may not tell are optional and absent on the wire when they
+//! are `None`.
 
 use std::collections::BTreeMap;
 
@@ -115,8 +116,8 @@ impl Event {
     }
 }
 
-/// One execution. `(venue, symbol, trade_id)` is its identity where the venue gives ids; without an id it has none, since equal
-/// trades in one millisecond may all be real.
+/// One execution. `(venue, symbol, trade_id)` is its identity where the venue gives ids; without an id it has none,
+/// since equal trades in one millisecond may all be real.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trade {
     /// Empty when the producer did not say and the symbol does not either.

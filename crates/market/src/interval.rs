@@ -1,4 +1,5 @@
-//! Lengths of time with a short name (`1s 1m 5m 1h 1d`), and the windows made of them: `1m` tumbling, `5m/1m` hopping (size/slide).
+//! Lengths of time with a short name (`1s 1m 5m 1h 1d`), and the windows made of them: `1m` tumbling, `5m/1m` hopping
+//! (size/slide).
 
 use std::fmt;
 use std::str::FromStr;
@@ -41,7 +42,8 @@ impl Interval {
         self.0
     }
 
-    /// The latest multiple of this length, counted from 1970 UTC, that is not after `time`; saturates at the first instant.
+    /// The latest multiple of this length, counted from 1970 UTC, that is not after `time`; saturates at the first
+    /// instant.
     pub const fn floor(self, time: i64) -> i64 {
         time.saturating_sub(time.rem_euclid(self.0))
     }

@@ -1,9 +1,9 @@
 //! A strict JSON reader that hands out slices of its input.
 //!
-//! In: text. Out: the fields of an object, each value still as it was written, so a number keeps its digits and nothing is
-//! allocated that nobody asks for. It accepts what RFC 8259 allows and no more; nesting is limited, so hostile input cannot
-//! exhaust the stack. (serde_json's `RawValue` gives the digits too, but cannot tell a repeated field or a bare `NaN`, and takes
-//! twice the time on the record every stage reads most.)
+//! In: text. Out: the fields of an object, each value still as it was written, so a number keeps its digits and
+//! nothing is allocated that nobody asks for. It accepts what RFC 8259 allows and no more; nesting is limited, so
+//! hostile input cannot exhaust the stack. (serde_json's `RawValue` gives the digits too, but cannot tell a repeated
+//! field or a bare `NaN`, and takes twice the time on the record every stage reads most.)
 
 use std::borrow::Cow;
 
@@ -68,7 +68,8 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0 }
     }
 
-    /// Reads the whole text as one object and hands out its fields in order. `Ok(false)`: it is well formed but no object.
+    /// Reads the whole text as one object and hands out its fields in order. `Ok(false)`: it is well formed but no
+    /// object.
     pub(crate) fn fields<E: From<Fault>>(
         &mut self,
         mut each: impl FnMut(Raw<'a>, Raw<'a>) -> Result<(), E>,

@@ -1,7 +1,7 @@
 //! Exact numbers, market events and their wire forms, windows and their folding.
 //!
-//! **Invariants:** no I/O, no clock, no Kafka; no number of the wire passes through a binary float; nothing that comes from
-//! outside can make a function here panic.
+//! **Invariants:** no I/O, no clock, no Kafka; no number of the wire passes through a binary float; nothing that
+//! comes from outside can make a function here panic.
 
 pub mod alert;
 pub mod codec;

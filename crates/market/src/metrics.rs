@@ -46,7 +46,8 @@ pub struct Input {
     pub last_offset: i64,
 }
 
-/// One emission of one window. `(symbol, window, window_start, rev)` is its identity; the highest `rev` is what counts.
+/// One emission of one window. `(symbol, window, window_start, rev)` is its identity; the highest `rev` is what
+/// counts.
 ///
 /// Prices are `None` only in a window that holds no price at all; a derived number is `None` where it is undefined.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,9 @@
 //! Symbols, and the partition each belongs to.
 //!
-//! US stocks and indexes are bare (`AAPL`, `HSI`), everything else carries its venue: `BINANCE:BTCUSDT`, `BINANCE_USDM:BTCUSDT`
-//! (futures are another market, never mixed with spot), `COINBASE:BTC-USD`, `KRAKEN:BTC/USD`. What follows the colon is the venue's
-//! own name. Finnhub names things that way itself, so its symbols pass as they are.
+//! US stocks and indexes are bare (`AAPL`, `HSI`), everything else carries its venue: `BINANCE:BTCUSDT`,
+//! `BINANCE_USDM:BTCUSDT` (futures are another market, never mixed with spot), `COINBASE:BTC-USD`, `KRAKEN:BTC/USD`.
+//! What follows the colon is the venue's own name. Finnhub names things that way itself, so its symbols pass as they
+//! are.
 
 /// The longest symbol that is accepted, in bytes.
 pub const LONGEST: usize = 64;
@@ -30,7 +31,8 @@ pub fn is_valid(symbol: &str) -> bool {
     valid && !symbol.is_empty() && symbol.len() <= LONGEST
 }
 
-/// The partition of a key: the one Java's default partitioner takes, and librdkafka's `murmur2_random`. `partitions` is at least one.
+/// The partition of a key: the one Java's default partitioner takes, and librdkafka's `murmur2_random`. `partitions`
+/// is at least one.
 pub fn partition(key: &[u8], partitions: i32) -> i32 {
     (murmur2(key) & i32::MAX) % partitions.max(1)
 }

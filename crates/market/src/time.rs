@@ -1,4 +1,5 @@
-//! Civil dates and RFC 3339, to and from integer nanoseconds since 1970 UTC. No clock and no time zones beyond a given offset.
+//! Civil dates and RFC 3339, to and from integer nanoseconds since 1970 UTC. No clock and no time zones beyond a
+//! given offset.
 //!
 //! The days are those of the proleptic Gregorian calendar; 64 bits of nanoseconds reach from 1677 to 2262.
 
@@ -59,8 +60,8 @@ pub fn rfc3339(ns: i64) -> String {
     Civil::of(ns).to_string()
 }
 
-/// Reads RFC 3339: `T`, `t` or a space between, any offset, at most nine digits of the second that count.
-/// `None` for anything else, for dates that do not exist, and beyond 64 bits. A leap second is the last of its minute.
+/// Reads RFC 3339: `T`, `t` or a space between, any offset, at most nine digits of the second that count. `None` for
+/// anything else, for dates that do not exist, and beyond 64 bits. A leap second is the last of its minute.
 pub fn parse_rfc3339(text: &str) -> Option<i64> {
     let b = text.as_bytes();
     if b.len() < 20 || !matches!(b[10], b'T' | b't' | b' ') || b[13] != b':' || b[16] != b':' {
@@ -137,8 +138,8 @@ fn days_in(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01. Years begin in March, so the leap day is the last of its year, and 400 years are one era of 146,097 days
-/// (Howard Hinnant, "chrono-compatible low-level date algorithms").
+/// Days from 1970-01-01. Years begin in March, so the leap day is the last of its year, and 400 years are one era of
+/// 146,097 days (Howard Hinnant, "chrono-compatible low-level date algorithms").
 fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));

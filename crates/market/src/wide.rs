@@ -1,8 +1,8 @@
-//! Exact sums and products. 256 bits hold the product of any two decimals with room for the sum of many, so the order of addition
-//! cannot change a result, and rounding happens once, when a result is emitted.
+//! Exact sums and products. 256 bits hold the product of any two decimals with room for the sum of many, so the order
+//! of addition cannot change a result, and rounding happens once, when a result is emitted.
 //!
-//! A [`Wide`] does not know its scale: sums of decimals count 10^-18, products of two count 10^-36, plain counts count ones. The
-//! constructors say which; [`Wide::divide`] says what it wants.
+//! A [`Wide`] does not know its scale: sums of decimals count 10^-18, products of two count 10^-36, plain counts
+//! count ones. The constructors say which; [`Wide::divide`] says what it wants.
 
 use std::fmt;
 use std::str::FromStr;
@@ -72,9 +72,9 @@ impl Wide {
         Wide(half_even(self.0, I256::from(POW10[FRACTION_DIGITS as usize] as i128))?).sum()
     }
 
-    /// `self / by`, half-even to 12 digits, where `self` counts units 10^18 times as fine as those of `by`: a sum of products by a
-    /// sum of decimals (VWAP), a sum of decimals by a count (average), prices times nanoseconds by nanoseconds (TWAP).
-    /// `None` when `by` is zero or the quotient has more than 20 digits before the point.
+    /// `self / by`, half-even to 12 digits, where `self` counts units 10^18 times as fine as those of `by`: a sum of
+    /// products by a sum of decimals (VWAP), a sum of decimals by a count (average), prices times nanoseconds by
+    /// nanoseconds (TWAP). `None` when `by` is zero or the quotient has more than 20 digits before the point.
     pub fn divide(self, by: Self) -> Option<Decimal> {
         let step = POW10[(FRACTION_DIGITS - QUOTIENT_DIGITS) as usize] as i128;
         let quotient = half_even(self.0, by.0.checked_mul(I256::from(step))?)?;

@@ -1,7 +1,7 @@
 //! The fields of one object, found by name and read by type.
 //!
-//! One pass over the text puts every known field into its slot, as it was written; the kind may come last, so nothing is
-//! interpreted before the pass is over, and a field that the kind does not have is never looked at.
+//! One pass over the text puts every known field into its slot, as it was written; the kind may come last, so nothing
+//! is interpreted before the pass is over, and a field that the kind does not have is never looked at.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
