@@ -1,0 +1,137 @@
+//! Finishing a claim that somebody else made, or that this writer made before it was stopped.
+//!
+//! In: the claim, the objects of it that are missing, and the records of its range, read from Kafka again. Out: the
+//! missing objects, with exactly the rows that the claim promised. Its own settings play no part.
+
+use crate::chain::ChainError;
+use crate::claim::Checked;
+use crate::format::{Coordinates, Rows};
+use crate::layout::Source;
+use crate::range::{Digest, Sealed};
+use crate::row::{self, Feed, Record};
+use crate::runs::Target;
+
+pub struct Adoption {
+    source: Source,
+    feed: Feed,
+    claim: Checked,
+    /// By index in the claim; `None` for objects that are stored already.
+    slots: Vec<Option<Box<dyn Rows>>>,
+    digest: Digest,
+    /// Where in the claim's runs the reading stands: index of the run, and its first offset.
+    run: (usize, i64),
+    runs: Vec<(Target, u64)>,
+    next: i64,
+    /// Rows that the claim counts and Kafka did not give.
+    missing: Vec<i64>,
+    /// The first record that this program cannot turn into the row it is claimed as.
+    unreadable: Option<(i64, &'static str)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    More,
+    /// Every offset of the claim has been passed; a record beyond its end was not taken.
+    Complete,
+}
+
+impl Adoption {
+    /// `missing`: indexes of the objects to make.
+    pub fn new(claim: Checked, feed: Feed, missing: &[usize]) -> Self {
+        let slots = claim.claim.objects.iter().enumerate();
+        let wanted = |index| missing.contains(&index).then(|| claim.format.map(|format| format.rows())).flatten();
+        Self {
+            source: claim.claim.source(),
+            feed,
+            slots: slots.map(|(index, _)| wanted(index)).collect(),
+            digest: Digest::default(),
+            run: (0, claim.claim.start),
+            runs: claim.runs.iter().collect(),
+            next: claim.claim.start,
+            missing: Vec::new(),
+            unreadable: None,
+            claim,
+        }
+    }
+
+    /// Where to read from.
+    pub fn start(&self) -> i64 {
+        self.claim.claim.start
+    }
+
+    pub fn size_bytes(&self) -> usize {
+        self.slots.iter().flatten().map(|rows| rows.size_bytes()).sum()
+    }
+
+    pub fn push(&mut self, record: &Record<'_>) -> Progress {
+        if record.offset > self.claim.claim.end {
+            return Progress::Complete;
+        }
+        if record.offset < self.next {
+            return Progress::More;
+        }
+        self.pass(record.offset);
+        self.next = record.offset + 1;
+        self.digest.add(record);
+        if let Target::Object(index) = self.target(record.offset)
+            && let Some(rows) = &mut self.slots[index as usize]
+        {
+            let at = Coordinates { topic: &self.source.topic, partition: self.source.partition, offset: record.offset };
+            match row::read(self.feed, record) {
+                Ok(placed) => rows.push(&placed.row, at),
+                Err(reason) => self.unreadable = self.unreadable.or(Some((record.offset, reason))),
+            }
+        }
+        if record.offset == self.claim.claim.end { Progress::Complete } else { Progress::More }
+    }
+
+    /// Notes the rows among the offsets from the last record to `offset`, which Kafka did not give.
+    fn pass(&mut self, offset: i64) {
+        for absent in self.next..offset {
+            let target = self.target(absent);
+            if target != Target::Marker {
+                self.missing.push(absent);
+            }
+            if let Target::Object(index) = target
+                && let Some(rows) = &mut self.slots[index as usize]
+            {
+                rows.lost(absent);
+            }
+        }
+    }
+
+    /// What the claim says of this offset. Offsets must come in order.
+    fn target(&mut self, offset: i64) -> Target {
+        loop {
+            let (index, first) = self.run;
+            let (target, length) = self.runs[index];
+            let end = first.saturating_add_unsigned(length);
+            if offset < end {
+                return target;
+            }
+            self.run = (index + 1, end);
+        }
+    }
+
+    /// Everything of the range that Kafka has was pushed. `low` is the log's first offset, asked for after that.
+    ///
+    /// What is gone from the log by retention makes an object short, and is listed in it. Any other difference means
+    /// that the log is not the one the claim was made of.
+    pub fn finish(mut self, low: i64) -> Result<Sealed, ChainError> {
+        let Checked { claim, .. } = &self.claim;
+        let (source, start, end) = (self.source.clone(), claim.start, claim.end);
+        let claimed = Digest { records: claim.records, crc32c: claim.crc32c };
+        self.pass(end + 1);
+        let short = self.missing.iter().all(|offset| *offset < low) && !self.missing.is_empty();
+        if !short && self.digest != claimed {
+            let why = format!("{} records instead of {}, or other ones", self.digest.records, claimed.records);
+            return Err(ChainError::Mismatch { source_partition: source, start, end, why });
+        }
+        if let Some((offset, reason)) = self.unreadable {
+            let why = format!("offset {offset} was claimed as a row and is unreadable to this version: {reason}");
+            return Err(ChainError::Mismatch { source_partition: source, start, end, why });
+        }
+        let slots = self.slots.into_iter().enumerate().filter_map(|(index, rows)| Some((index, rows?)));
+        Ok(Sealed { claim: self.claim.claim, slots: slots.collect(), missing: self.missing })
+    }
+}

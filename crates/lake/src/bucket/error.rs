@@ -1,0 +1,57 @@
+//! What can go wrong with an object store, told so that a person knows what to do.
+
+use thiserror::Error;
+
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{action}: {why}{}", trouble.advice())]
+pub struct BucketError {
+    pub trouble: Trouble,
+    /// What was tried, on what, where: `put s3://finflow/trades/… at http://127.0.0.1:9000`.
+    pub action: String,
+    pub why: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No answer: refused, reset, timed out. The request may still have been, or still be, carried out.
+    Unreachable,
+    /// 429, 503: the store wants fewer requests.
+    Busy,
+    /// Another 5xx. The request may have been carried out.
+    Failed,
+    /// 409: a conditional write met another one under way.
+    Conflict,
+    /// The secret does not fit the key, or the key is unknown, or a token is out of date.
+    WrongKeys,
+    /// The keys are right but may not do this.
+    Denied,
+    NoBucket,
+    WrongRegion,
+    /// The store answers something that no S3 would.
+    NotS3,
+}
+
+impl Trouble {
+    /// Whether the same request may succeed later without anybody doing anything.
+    pub fn is_transient(self) -> bool {
+        matches!(self, Trouble::Unreachable | Trouble::Busy | Trouble::Failed | Trouble::Conflict)
+    }
+
+    fn advice(self) -> &'static str {
+        match self {
+            Trouble::Unreachable => "; is the endpoint right, and is the store up?",
+            Trouble::Busy | Trouble::Failed | Trouble::Conflict => "",
+            Trouble::WrongKeys => "; check the access key and the secret key (or the role of the pod)",
+            Trouble::Denied => "; allow this action on this resource in the policy of the keys",
+            Trouble::NoBucket => "; create the bucket, or correct its name",
+            Trouble::WrongRegion => "; set the region that the bucket is in",
+            Trouble::NotS3 => "; is the endpoint that of an S3 store?",
+        }
+    }
+}
+
+impl BucketError {
+    pub fn is_transient(&self) -> bool {
+        self.trouble.is_transient()
+    }
+}

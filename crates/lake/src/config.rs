@@ -1,0 +1,56 @@
+//! Where the lake is and how to get in.
+
+use harness::{Duration, Secret};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3Config {
+    /// URL of an S3-compatible store, such as `http://127.0.0.1:9000`. Empty: AWS itself, by region.
+    pub endpoint: String,
+    pub region: String,
+    pub bucket: String,
+    /// What every key begins with; the lake may share its bucket.
+    pub prefix: String,
+    /// `http://host/bucket/key` instead of `http://bucket.host/key`. Most stores other than AWS need it.
+    pub path_style: bool,
+    /// Empty: what the AWS tools would use (environment, profile, web identity of the pod, instance role).
+    pub access_key: String,
+    pub secret_key: Secret,
+    /// How long one attempt of one request may take.
+    pub timeout: Duration,
+}
+
+impl Default for S3Config {
+    fn default() -> Self {
+        Self {
+            endpoint: String::new(),
+            region: "us-east-1".to_owned(),
+            bucket: "finflow".to_owned(),
+            prefix: String::new(),
+            path_style: true,
+            access_key: String::new(),
+            secret_key: Secret::default(),
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl S3Config {
+    pub fn validate(&self) -> Result<(), String> {
+        let endpoint = self.endpoint.as_str();
+        if !endpoint.is_empty() && !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+            return Err(format!("s3.endpoint `{endpoint}` must begin with http:// or https://"));
+        }
+        if self.bucket.is_empty() || self.bucket.contains('/') {
+            return Err(format!("s3.bucket `{}` must be the bare name of a bucket", self.bucket));
+        }
+        if self.access_key.is_empty() != self.secret_key.is_empty() {
+            return Err("s3.access_key and s3.secret_key go together: set both or neither".to_owned());
+        }
+        if self.timeout.is_zero() {
+            return Err("s3.timeout must be longer than nothing".to_owned());
+        }
+        Ok(())
+    }
+}

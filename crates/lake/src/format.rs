@@ -1,0 +1,92 @@
+//! How rows become bytes. A new format is one more variant, one more [`Rows`] and a new id.
+
+use bytes::Bytes;
+
+use crate::row::Row;
+
+mod json;
+
+/// Named in every claim, so that who takes a claim over finishes it in the same format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Format {
+    /// One JSON object per line, gzip.
+    #[default]
+    #[serde(rename = "jsonl.gz")]
+    JsonlGz,
+    /// One object per message, as simple tutorials do. Exactly once too, but a PUT per message, and every query opens
+    /// every object.
+    #[serde(rename = "json")]
+    Json,
+}
+
+/// Where a row came from: its last three columns.
+#[derive(Clone, Copy, Debug)]
+pub struct Coordinates<'a> {
+    pub topic: &'a str,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// One thing to store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// The message it holds, where each message is an object.
+    pub offset: Option<i64>,
+    pub bytes: Bytes,
+    pub rows: u64,
+}
+
+/// The rows of one object under way (or of one object per row).
+pub trait Rows: Send {
+    fn push(&mut self, row: &Row, at: Coordinates<'_>);
+
+    /// A claimed row that Kafka no longer has. Where each message is an object, an empty one takes its place: the
+    /// claim stays finished, and a late writer cannot bring the record back beside it.
+    fn lost(&mut self, _offset: i64) {}
+
+    /// Memory held.
+    fn size_bytes(&self) -> usize;
+
+    /// The bytes to store: the same rows always give the same bytes.
+    fn finish(self: Box<Self>) -> Vec<Body>;
+}
+
+impl Format {
+    /// As claims name it. The number changes when an older program could no longer finish such a claim.
+    pub fn id(self) -> &'static str {
+        match self {
+            Format::JsonlGz => "jsonl.gz/1",
+            Format::Json => "json/1",
+        }
+    }
+
+    pub fn from_id(id: &str) -> Option<Self> {
+        [Format::JsonlGz, Format::Json].into_iter().find(|format| format.id() == id)
+    }
+
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::JsonlGz => "jsonl.gz",
+            Format::Json => "json",
+        }
+    }
+
+    pub fn content_type(self) -> &'static str {
+        match self {
+            // No content encoding: clients that unpack by it would then fail on the name's `.gz`.
+            Format::JsonlGz => "application/gzip",
+            Format::Json => "application/json",
+        }
+    }
+
+    pub fn is_per_message(self) -> bool {
+        self == Format::Json
+    }
+
+    pub fn rows(self) -> Box<dyn Rows> {
+        match self {
+            Format::JsonlGz => Box::new(json::Lines::default()),
+            Format::Json => Box::new(json::Messages::default()),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! From a record of a topic to a row of a table, or to the reason why it is none.
+
+use std::io::Write;
+
+use aws_smithy_types::base64;
+use market::{Alert, Event, Metrics};
+use serde::Serialize;
+
+use crate::table::{Dir, Table};
+
+/// What a topic carries, whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Feed {
+    Raw,
+    Metrics,
+    Alerts,
+    DeadLetters,
+}
+
+/// A record as Kafka gave it.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    pub offset: i64,
+    pub timestamp_ms: i64,
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    /// Needed for dead letters only.
+    pub headers: &'a [(&'a str, &'a [u8])],
+}
+
+pub enum Row {
+    Event(Event),
+    Metrics(Box<Metrics>),
+    Alert(Box<Alert>),
+    DeadLetter(Box<DeadLetter>),
+}
+
+/// What no consumer could use, kept whole: the original bytes are in base64, since they may be anything.
+#[derive(Debug, Serialize)]
+pub struct DeadLetter {
+    /// When the broker took the dead letter.
+    time: i64,
+    reason: Option<String>,
+    detail: Option<String>,
+    stage: Option<String>,
+    source_topic: Option<String>,
+    source_partition: Option<i32>,
+    source_offset: Option<i64>,
+    key: Option<String>,
+    value: Option<String>,
+    /// The original's own headers, values in base64.
+    headers: Vec<(String, String)>,
+}
+
+/// A row and where it goes.
+pub struct Placed {
+    pub dir: Dir,
+    pub row: Row,
+    pub event_time: i64,
+}
+
+/// Bounded: it becomes a label of a metric and a key of a claim.
+pub type Skip = &'static str;
+
+const HEADER: &str = "finflow-dlq-";
+
+/// Reads the record as the feed's form.
+///
+/// A record that the feed's form does not fit is a skip, not an error and not a row: the stage that consumes it sends
+/// it to the dead-letter topic with its bytes, and that topic is a table here.
+pub fn read(feed: Feed, record: &Record<'_>) -> Result<Placed, Skip> {
+    let (table, event_time, row) = match (feed, record.value) {
+        (Feed::DeadLetters, _) => {
+            let letter = DeadLetter::read(record);
+            (Table::DeadLetters, letter.time, Row::DeadLetter(Box::new(letter)))
+        }
+        (_, None) => return Err("tombstone"),
+        (Feed::Raw, Some(value)) => {
+            let event = Event::decode(value).map_err(|error| error.reason.as_str())?;
+            let (table, time) = match &event {
+                Event::Trade(trade) => (Table::Trades, trade.event_time),
+                Event::Quote(quote) => (Table::Quotes, quote.event_time),
+                Event::Bar(bar) => (Table::Bars, bar.start),
+                Event::Gap(gap) => (Table::Gaps, gap.from),
+                Event::Cancel(cancel) => (Table::Amendments, cancel.event_time),
+                Event::Correction(correction) => (Table::Amendments, correction.event_time),
+                Event::News(news) => (Table::News, news.event_time),
+                Event::Heartbeat(_) => return Err("heartbeat"),
+            };
+            (table, time, Row::Event(event))
+        }
+        (Feed::Metrics, Some(value)) => {
+            let metrics = Metrics::decode(value).map_err(|error| error.reason.as_str())?;
+            (Table::Metrics, metrics.window_start, Row::Metrics(Box::new(metrics)))
+        }
+        (Feed::Alerts, Some(value)) => {
+            let alert = Alert::decode(value).map_err(|error| error.reason.as_str())?;
+            (Table::Alerts, alert.event_time, Row::Alert(Box::new(alert)))
+        }
+    };
+    Ok(Placed { dir: Dir::of(table, event_time), row, event_time })
+}
+
+impl Row {
+    /// Appends the row as a JSON object.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Row::Event(event) => event.encode(out),
+            Row::Metrics(metrics) => metrics.encode(out),
+            Row::Alert(alert) => alert.encode(out),
+            Row::DeadLetter(letter) => {
+                serde_json::to_writer(out.by_ref(), letter).expect("a dead letter has only text and numbers");
+            }
+        }
+    }
+}
+
+impl DeadLetter {
+    /// Never fails: what an alien wrote to the topic is a dead letter without a reason.
+    fn read(record: &Record<'_>) -> Self {
+        let ours = |name: &str| {
+            let named = |(header, _): &&(&str, &[u8])| header.strip_prefix(HEADER) == Some(name);
+            let (_, value) = record.headers.iter().find(named)?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        };
+        let theirs = record.headers.iter().filter(|(name, _)| !name.starts_with(HEADER));
+        Self {
+            // A record without a timestamp carries -1.
+            time: record.timestamp_ms.max(0).saturating_mul(1_000_000),
+            reason: ours("reason"),
+            detail: ours("detail"),
+            stage: ours("stage"),
+            source_topic: ours("topic"),
+            source_partition: ours("partition").and_then(|text| text.parse().ok()),
+            source_offset: ours("offset").and_then(|text| text.parse().ok()),
+            key: record.key.map(base64::encode),
+            value: record.value.map(base64::encode),
+            headers: theirs.map(|(name, value)| ((*name).to_owned(), base64::encode(value))).collect(),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! S3, or any store that speaks its language, through the AWS SDK.
+//!
+//! The SDK repeats a failed request a few times with back-off and jitter. A conditional PUT repeated after its answer
+//! was lost finds its own object: the protocol takes that for what it is.
+
+use std::collections::BTreeMap;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, tls};
+use bytes::Bytes;
+
+use crate::bucket::{Bucket, BucketError, Head, Object, Put, Trouble};
+use crate::config::S3Config;
+use crate::layout::Paths;
+
+mod error;
+
+use error::explain;
+
+/// Time to connect; a store that is up answers in milliseconds.
+const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
+
+#[derive(Clone, Debug)]
+pub struct S3 {
+    client: Client,
+    bucket: String,
+    place: String,
+}
+
+impl S3 {
+    /// Makes the client. No request is sent: see [`S3::check`].
+    pub async fn connect(config: &S3Config) -> Self {
+        let shared = shared_config(config).await;
+        let s3 = aws_sdk_s3::config::Builder::from(&shared)
+            .force_path_style(config.path_style)
+            // Stores other than AWS know not all of the newer checksums. The body is signed by its SHA-256 anyway.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build();
+        let place =
+            if config.endpoint.is_empty() { format!("AWS region {}", config.region) } else { config.endpoint.clone() };
+        Self { client: Client::from_conf(s3), bucket: config.bucket.clone(), place }
+    }
+
+    /// Proves that the bucket can be reached and written, and that the store refuses to overwrite when asked to:
+    /// on one that ignores `If-None-Match` nothing here would be exactly once.
+    pub async fn check(&self, paths: &Paths) -> Result<(), BucketError> {
+        let key = paths.probe();
+        let probe = || Object {
+            body: Bytes::from_static(b"Finflow writes this twice to see the second write refused.\n"),
+            content_type: "text/plain",
+            ..Object::default()
+        };
+        // Two attempts, whatever the first found: the object of an earlier run is as good as one of now.
+        for _ in 0..2 {
+            if self.put_new(&key, probe()).await? == Put::Exists {
+                return Ok(());
+            }
+        }
+        Err(BucketError {
+            trouble: Trouble::NotS3,
+            action: format!("write {} twice with If-None-Match", self.url(&key)),
+            why: "the second write overwrote the first: this store ignores the condition, and two writers would \
+                  overwrite each other; use a store that honours it (AWS S3, MinIO)"
+                .to_owned(),
+        })
+    }
+
+    fn url(&self, key: &str) -> String {
+        format!("s3://{}/{key} at {}", self.bucket, self.place)
+    }
+}
+
+async fn shared_config(config: &S3Config) -> SdkConfig {
+    let http_client = if config.endpoint.starts_with("http://") {
+        Builder::new().build_http()
+    } else {
+        Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
+    };
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(*config.timeout);
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http_client)
+        .region(Region::new(config.region.clone()))
+        .timeout_config(timeouts.build())
+        .retry_config(RetryConfig::standard().with_max_attempts(3));
+    if !config.endpoint.is_empty() {
+        loader = loader.endpoint_url(&config.endpoint);
+    }
+    if !config.access_key.is_empty() {
+        let (key, secret) = (&config.access_key, config.secret_key.expose());
+        loader = loader.credentials_provider(Credentials::new(key, secret, None, None, "finflow config"));
+    }
+    loader.load().await
+}
+
+impl Bucket for S3 {
+    async fn put_new(&self, key: &str, object: Object) -> Result<Put, BucketError> {
+        let metadata = object.metadata.into_iter().collect();
+        let request = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
+        let request = request.content_type(object.content_type).set_metadata(Some(metadata));
+        match request.body(ByteStream::from(object.body)).send().await {
+            Ok(_) => Ok(Put::Created),
+            Err(error) if status(&error) == Some(412) => Ok(Put::Exists),
+            Err(error) => Err(explain(format!("put {}", self.url(key)), &error)),
+        }
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, BucketError> {
+        let action = || format!("get {}", self.url(key));
+        let object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+            Ok(object) => object,
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
+            Err(error) => return Err(explain(action(), &error)),
+        };
+        let body = object.body.collect().await.map_err(|error| BucketError {
+            trouble: Trouble::Unreachable,
+            action: action(),
+            why: format!("the answer broke off: {error}"),
+        })?;
+        Ok(Some(body.into_bytes()))
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Head>, BucketError> {
+        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+            Ok(head) => Ok(Some(Head {
+                size_bytes: head.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+                metadata: head.metadata.unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>(),
+            })),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(explain(format!("head {}", self.url(key)), &error)),
+        }
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>, max: usize) -> Result<Vec<String>, BucketError> {
+        let max = i32::try_from(max.min(1000)).expect("1000 fits");
+        let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(max);
+        match request.set_start_after(after.map(str::to_owned)).send().await {
+            Ok(page) => Ok(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()),
+            Err(error) => Err(explain(format!("list {}", self.url(prefix)), &error)),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.url("")
+    }
+}
+
+fn status<E>(error: &aws_sdk_s3::error::SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}

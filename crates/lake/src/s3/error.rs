@@ -1,0 +1,66 @@
+//! The SDK's errors as [`BucketError`].
+
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+
+use crate::bucket::{BucketError, Trouble};
+
+pub(super) fn explain<E>(action: String, error: &SdkError<E>) -> BucketError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let (trouble, why) = match error {
+        SdkError::TimeoutError(_) => (Trouble::Unreachable, "no answer in time".to_owned()),
+        SdkError::DispatchFailure(failure) => {
+            // The chain ends with what the system said: "Connection refused (os error 111)".
+            let connector = failure.as_connector_error();
+            let why = connector.map_or_else(|| "the request was not sent".to_owned(), |error| deepest(error));
+            // No connection was tried at all where there are no keys to sign with.
+            let keys = connector.is_none_or(|error| error.is_other())
+                && DisplayErrorContext(error).to_string().contains("credential");
+            (if keys { Trouble::WrongKeys } else { Trouble::Unreachable }, why)
+        }
+        SdkError::ConstructionFailure(_) => (Trouble::WrongKeys, DisplayErrorContext(error).to_string()),
+        _ => answered(error),
+    };
+    BucketError { trouble, action, why }
+}
+
+/// An answer came, and it was no success.
+fn answered<E>(error: &SdkError<E>) -> (Trouble, String)
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    // A HEAD has no body, so only its status tells.
+    let code = error.code().unwrap_or_default();
+    let trouble = match (status, code) {
+        (_, "NoSuchBucket") => Trouble::NoBucket,
+        (_, "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "NotSignedUp" | "ExpiredToken" | "InvalidToken") => {
+            Trouble::WrongKeys
+        }
+        (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "RequestLimitExceeded") | (429 | 503, _) => {
+            Trouble::Busy
+        }
+        (_, "RequestTimeout") => Trouble::Unreachable,
+        (301 | 307, _) | (_, "PermanentRedirect" | "AuthorizationHeaderMalformed") => Trouble::WrongRegion,
+        (409, _) => Trouble::Conflict,
+        (401 | 403, _) => Trouble::Denied,
+        (500.., _) => Trouble::Failed,
+        _ => Trouble::NotS3,
+    };
+    let message = error.message().unwrap_or_default();
+    let why = match (code, message) {
+        ("", "") => format!("status {status}"),
+        (code, "") => format!("status {status} {code}"),
+        (code, message) => format!("status {status} {code}: {}", message.trim_end_matches('.')),
+    };
+    (trouble, why)
+}
+
+fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

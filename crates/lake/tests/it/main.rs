@@ -1,0 +1,4 @@
+//! The lake from outside: the protocol under every interleaving of two writers, and the S3 client against servers.
+
+mod model;
+mod world;
