@@ -8,16 +8,16 @@ use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use serde::Serialize;
 
 use crate::block_on::block_on;
 use crate::config::{KafkaConfig, bad_settings};
+use crate::consumer::TopicPartition;
 use crate::env::Env;
 use crate::error::{Result, StreamError};
 use crate::logs::Logs;
-use crate::native::describe;
+use crate::native::{describe, positions};
 use crate::topic::Spec;
 
 const ASK: Duration = Duration::from_secs(10);
@@ -199,18 +199,29 @@ impl Admin {
     /// What `group` has committed in each partition of `topic`, in order; `None` where nothing.
     pub fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
         let partitions = self.list()?.get(topic).copied().unwrap_or(0);
-        let mut config = self.kafka.consumer("admin");
-        config.set("group.id", group);
-        let consumer: BaseConsumer = config.create().map_err(|error| bad_settings("consumer", error))?;
-        let mut list = TopicPartitionList::new();
-        list.add_partition_range(topic, 0, partitions - 1);
-        let answer = consumer.committed_offsets(list, ASK);
-        let list = answer.map_err(|error| StreamError::from_kafka(format!("positions of {group}"), error))?;
-        let offset = |partition| match list.find_partition(topic, partition)?.offset() {
-            rdkafka::Offset::Offset(offset) => Some(offset),
-            _ => None,
+        let partitions: Vec<TopicPartition> = (0..partitions).map(|n| TopicPartition::new(topic, n)).collect();
+        self.committed_in(group, &partitions)
+    }
+
+    /// What `group` has committed in these partitions, in their order; `None` where nothing. One request, whatever the
+    /// number of topics.
+    pub fn committed_in(&self, group: &str, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for tp in partitions {
+            list.add_partition(&tp.topic, tp.partition);
+        }
+        // SAFETY: the client lives during the call.
+        let answer = unsafe { positions::committed(self.client.inner().native_ptr(), group, &list, ASK) };
+        let action = || format!("read the positions of {group}");
+        let found = answer.map_err(|error| StreamError::from_code(action(), error.code, error.to_string()))?;
+        let offset = |tp: &TopicPartition| {
+            let at = found.iter().find(|(topic, partition, _)| *topic == *tp.topic && *partition == tp.partition);
+            at.map(|(_, _, offset)| *offset)
         };
-        Ok((0..partitions).map(offset).collect())
+        Ok(partitions.iter().map(offset).collect())
     }
 
     /// Waits until all these topics are there, saying in the log and in the health check `topics` which are missing.

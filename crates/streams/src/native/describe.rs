@@ -80,7 +80,7 @@ unsafe fn read(result: *const sys::rd_kafka_DescribeTopics_result_t) -> Result<O
 }
 
 /// Destroys what it holds.
-struct Guard<T>(*mut T, unsafe extern "C" fn(*mut T));
+pub(super) struct Guard<T>(pub(super) *mut T, pub(super) unsafe extern "C" fn(*mut T));
 
 impl<T> Drop for Guard<T> {
     fn drop(&mut self) {
