@@ -1,0 +1,197 @@
+//! Everything that can be turned on `ingest`. Each field says what changes when it is turned.
+
+use std::path::Path;
+
+use harness::{Common, Duration, Flag};
+use serde::{Deserialize, Serialize};
+use streams::KafkaConfig;
+
+pub use crate::spec::{Feed, Format};
+
+/// The settings of one ingest process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    #[serde(flatten)]
+    pub common: Common,
+    pub kafka: KafkaConfig,
+    /// Topic for events. Waited for when it is missing, never created.
+    pub output: String,
+    /// Topic for rows that cannot be read.
+    pub dead_letters: String,
+    /// Compacted topic that holds how far each recording has been replayed.
+    pub leases: String,
+    /// What to read: `[name=][format:]path[?option=value&…]`, or the same written out as a map.
+    pub feeds: Vec<Feed>,
+    /// `1` replays as recorded, `60` sixty times as fast, `max` as fast as Kafka takes it.
+    pub speed: Speed,
+    /// Rows per second, evenly; 0 leaves the pace to `speed`.
+    pub rate: f64,
+    /// One random row of the recordings each `sample_every`, as the original stock-market demo did. Never ends.
+    pub sample: bool,
+    /// Time between two random rows.
+    pub sample_every: Duration,
+    /// Begin again at the end, with times and trade ids moved on by the recording's span, so that nothing is late and
+    /// nothing is a duplicate.
+    #[serde(rename = "loop")]
+    pub repeat: bool,
+    /// `now` moves a recording to the present: its first event happens when the replay starts.
+    pub rebase: Rebase,
+    /// Go on where an earlier, interrupted replay of the same file stopped. `false` replays it from its first row.
+    pub resume: bool,
+    /// Seed of `sample` and of synthetic feeds.
+    pub seed: u64,
+    /// Also produce quotes where a recording has them (Binance `bookTicker`); otherwise they are counted as ignored.
+    pub quotes: bool,
+    /// `auto` draws a bar on a terminal and writes a line every few seconds elsewhere; `bar`, `lines`, `off` decide.
+    pub progress: Progress,
+    /// Time between two checkpoints: a restart after a crash looks through what was produced since the last one.
+    pub checkpoint_every: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            common: Common::default(),
+            kafka: KafkaConfig::default(),
+            output: streams::topic::RAW.to_owned(),
+            dead_letters: streams::topic::DEAD_LETTERS.to_owned(),
+            leases: streams::topic::LEASES.to_owned(),
+            feeds: Vec::new(),
+            speed: Speed::default(),
+            rate: 0.0,
+            sample: false,
+            sample_every: Duration::from_secs(1),
+            repeat: false,
+            rebase: Rebase::default(),
+            resume: true,
+            seed: 42,
+            quotes: false,
+            progress: Progress::default(),
+            checkpoint_every: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How fast recorded time passes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "SpeedForm", into = "String")]
+pub enum Speed {
+    /// Recorded time × this factor.
+    Times(f64),
+    /// Unpaced.
+    Max,
+}
+
+impl Default for Speed {
+    fn default() -> Self {
+        Speed::Times(1.0)
+    }
+}
+
+impl std::str::FromStr for Speed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "max" {
+            return Ok(Speed::Max);
+        }
+        match text.parse::<f64>() {
+            Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Speed::Times(factor)),
+            _ => Err(format!("speed `{text}` is not a number above 0 and not `max`")),
+        }
+    }
+}
+
+impl From<Speed> for String {
+    fn from(speed: Speed) -> String {
+        match speed {
+            Speed::Times(factor) => factor.to_string(),
+            Speed::Max => "max".to_owned(),
+        }
+    }
+}
+
+/// YAML writes `speed: 60` as a number and `speed: max` as text; both are meant.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SpeedForm {
+    Number(f64),
+    Text(String),
+}
+
+impl TryFrom<SpeedForm> for Speed {
+    type Error = String;
+
+    fn try_from(form: SpeedForm) -> Result<Self, String> {
+        match form {
+            SpeedForm::Number(factor) => factor.to_string().parse(),
+            SpeedForm::Text(text) => text.parse(),
+        }
+    }
+}
+
+/// Whether a recording keeps its own times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rebase {
+    #[default]
+    None,
+    Now,
+}
+
+/// How a long replay shows where it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Progress {
+    #[default]
+    Auto,
+    Bar,
+    Lines,
+    Off,
+}
+
+impl harness::Config for Config {
+    const ABOUT: &'static str = "Reads market data from feeds and files into raw-market-data.";
+    const FLAGS: &'static [Flag] = &[
+        Flag::BROKERS,
+        Flag::OUT,
+        Flag::own("feed", "feeds", "[NAME=][FORMAT:]PATH[,…]", "What to replay"),
+        Flag::own("speed", "speed", "N|max", "Replay N times as fast as recorded, or as fast as possible"),
+        Flag::own("rate", "rate", "N", "Replay N rows per second, evenly"),
+        Flag::own("sample", "sample", "", "Produce one random row each second"),
+        Flag::own("loop", "loop", "", "Begin again at the end, with times and trade ids moved on"),
+        Flag::own("rebase", "rebase", "now|none", "Move the recording to the present"),
+        Flag::UNTIL_END,
+    ];
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        if self.feeds.is_empty() {
+            return Err("no feed given: name at least one file, such as `--feed indexProcessed.csv`".to_owned());
+        }
+        for feed in &self.feeds {
+            if feed.format != Some(Format::Synthetic) && !Path::new(&feed.path).exists() {
+                return Err(format!("feed `{}`: there is no file `{}`", feed.name, feed.path));
+            }
+        }
+        let mut names: Vec<&str> = self.feeds.iter().map(|feed| feed.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("two feeds are named `{}`: name one of them, `other={}`", pair[0], pair[0]));
+        }
+        if !self.rate.is_finite() || self.rate < 0.0 {
+            return Err(format!("rate {} is not a number of rows per second", self.rate));
+        }
+        if self.sample && self.repeat {
+            return Err("sample and loop exclude each other: sampling never ends".to_owned());
+        }
+        if self.sample_every.is_zero() || self.checkpoint_every.is_zero() {
+            return Err("sample_every and checkpoint_every must be above 0".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,261 @@
+//! Splits a JSON document into the items of one list inside it, in bounded memory.
+//!
+//! Trade lists come as one document: freqtrade writes `[[…],[…]]`, Kraken `{"result":{"XBTUSDT":[[…],[…]]}}`. This is a
+//! scanner, not a parser: it follows brackets and strings only as far as needed to find where each innermost list
+//! begins and ends, and leaves the items to a real JSON parser. The nearest object key above is remembered (Kraken puts
+//! the pair there).
+
+use std::io::{self, BufRead};
+
+use crate::input::Input;
+use crate::lines::MAX_LINE;
+
+/// One list such as `[1723161255342,"61837.63",…]`, with no list or object inside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Counts from 1.
+    pub number: u64,
+    pub text: &'a [u8],
+    /// The key under which the outer list stands; empty if it stands under none.
+    pub key: &'a str,
+    /// The true length of an item that was cut at [`MAX_LINE`].
+    pub cut_from: Option<u64>,
+    /// The file ended before this item did.
+    pub unfinished: bool,
+}
+
+pub struct Listing {
+    input: Input,
+    number: u64,
+    depth: u32,
+    /// Text since the last bracket opened: an item, if the next bracket closes it.
+    item: Vec<u8>,
+    item_length: u64,
+    in_item: bool,
+    in_string: bool,
+    escaped: bool,
+    /// The string read last outside of items; it becomes the key at a colon.
+    word: Vec<u8>,
+    key: String,
+    keep_word: bool,
+    /// The document has begun; once it is closed again, or if it does not begin with a bracket, the rest is `stray`.
+    begun: bool,
+    stray: bool,
+    ended: bool,
+    error: Option<io::Error>,
+}
+
+/// Longest key that is remembered.
+const MAX_KEY: usize = 256;
+
+impl Listing {
+    pub fn new(input: Input) -> Self {
+        Listing {
+            input,
+            number: 0,
+            depth: 0,
+            item: Vec::new(),
+            item_length: 0,
+            in_item: false,
+            in_string: false,
+            escaped: false,
+            word: Vec::new(),
+            key: String::new(),
+            keep_word: false,
+            begun: false,
+            stray: false,
+            ended: false,
+            error: None,
+        }
+    }
+
+    /// The next item, or `None` at the end. A document that is not closed gives its last piece as `unfinished`, and so
+    /// does one that is followed by something else.
+    pub fn next_entry(&mut self) -> io::Result<Option<Entry<'_>>> {
+        loop {
+            if let Some(error) = self.error.take() {
+                self.ended = true;
+                return Err(error);
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let found = match self.scan() {
+                Ok(found) => found,
+                Err(error) if self.in_item => {
+                    self.error = Some(error);
+                    return Ok(Some(self.entry(true)));
+                }
+                Err(error) => return Err(error),
+            };
+            match found {
+                Found::Item => return Ok(Some(self.entry(false))),
+                Found::More => {}
+                Found::End => {
+                    self.ended = true;
+                    if self.depth > 0 || self.stray {
+                        if !self.in_item {
+                            self.item.clear();
+                        }
+                        return Ok(Some(self.entry(true)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn entry(&mut self, unfinished: bool) -> Entry<'_> {
+        self.number += 1;
+        self.in_item = false;
+        let cut_from = (self.item_length > MAX_LINE as u64).then_some(self.item_length);
+        Entry { number: self.number, text: &self.item, key: &self.key, cut_from, unfinished }
+    }
+
+    fn scan(&mut self) -> io::Result<Found> {
+        let Listing { input, depth, item, item_length, in_item, in_string, escaped, word, key, keep_word, begun, stray, .. } = self;
+        let piece = input.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(Found::End);
+        }
+        for (at, &byte) in piece.iter().enumerate() {
+            let mut closed = false;
+            let opens = matches!(byte, b'[' | b'{');
+            if !*stray && *depth == 0 && !byte.is_ascii_whitespace() && (*begun || !opens) {
+                *stray = true;
+                *in_item = true;
+                item.clear();
+                *item_length = 0;
+            }
+            *begun |= opens;
+            if *stray {
+                // Kept as it is, for the dead letter.
+            } else if *in_string {
+                match byte {
+                    _ if *escaped => *escaped = false,
+                    b'\\' => *escaped = true,
+                    b'"' => *in_string = false,
+                    _ => {}
+                }
+                if *keep_word && *in_string && word.len() < MAX_KEY {
+                    word.push(byte);
+                }
+            } else {
+                match byte {
+                    b'"' => {
+                        *in_string = true;
+                        *keep_word = !*in_item;
+                        word.clear();
+                    }
+                    b':' if !*in_item => *key = String::from_utf8_lossy(word).into_owned(),
+                    b'[' => {
+                        *depth += 1;
+                        *in_item = true;
+                        item.clear();
+                        *item_length = 0;
+                    }
+                    b'{' => {
+                        *depth += 1;
+                        *in_item = false;
+                    }
+                    b']' | b'}' => {
+                        *depth = depth.saturating_sub(1);
+                        closed = *in_item && byte == b']' && *item_length > 1;
+                        if !closed {
+                            *in_item = false;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            if *in_item && !(byte.is_ascii_whitespace() && !*in_string) {
+                *item_length += 1;
+                if item.len() < MAX_LINE {
+                    item.push(byte);
+                }
+            }
+            if closed {
+                input.consume(at + 1);
+                return Ok(Found::Item);
+            }
+        }
+        let all = piece.len();
+        input.consume(all);
+        Ok(Found::More)
+    }
+}
+
+enum Found {
+    Item,
+    More,
+    End,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Cursor};
+
+    use super::*;
+
+    fn entries(text: &[u8], capacity: usize) -> Vec<(String, String, bool)> {
+        let mut listing = Listing::new(Box::new(BufReader::with_capacity(capacity, Cursor::new(text.to_vec()))));
+        let mut out = Vec::new();
+        while let Some(entry) = listing.next_entry().unwrap() {
+            out.push((entry.key.to_owned(), String::from_utf8_lossy(entry.text).into_owned(), entry.unfinished));
+        }
+        out
+    }
+
+    fn whole(key: &str, text: &str) -> (String, String, bool) {
+        (key.to_owned(), text.to_owned(), false)
+    }
+
+    #[test]
+    fn a_bare_list_and_a_list_inside_an_answer_give_their_items() {
+        for capacity in [1, 3, 1000] {
+            assert_eq!(entries(b"[[1,\"a\"],[2,\"b]\"]]", capacity), [whole("", "[1,\"a\"]"), whole("", "[2,\"b]\"]")]);
+            let answer = br#"{ "error": [], "result": { "XBTUSDT": [ [ "1", "2" ],
+                ["\"3", "4"] ], "last": "176" } }"#;
+            assert_eq!(entries(answer, capacity), [whole("XBTUSDT", "[\"1\",\"2\"]"), whole("XBTUSDT", "[\"\\\"3\",\"4\"]")]);
+        }
+    }
+
+    #[test]
+    fn nothing_in_it_is_nothing_out() {
+        for text in ["", " \n", "[]", "{}", "[[],[]]", "{\"error\":[]}\n"] {
+            assert_eq!(entries(text.as_bytes(), 10), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cut_document_gives_its_last_piece_as_unfinished() {
+        let all = entries(b"[[1,2],[3,", 10);
+        assert_eq!(all, [whole("", "[1,2]"), (String::new(), "[3,".to_owned(), true)]);
+    }
+
+    #[test]
+    fn what_follows_the_document_is_not_swallowed() {
+        assert_eq!(entries(b"[[1]]\n[[2]] x", 10), [whole("", "[1]"), (String::new(), "[[2]]x".to_owned(), true)]);
+        assert_eq!(entries(b"hello [1]", 10), [(String::new(), "hello[1]".to_owned(), true)]);
+    }
+
+    #[test]
+    fn a_huge_item_is_cut() {
+        let text = [b"[[\"".to_vec(), vec![b'x'; 3 * MAX_LINE], b"\"],[1]]".to_vec()].concat();
+        let mut listing = Listing::new(Box::new(Cursor::new(text)));
+        let first = listing.next_entry().unwrap().unwrap();
+        assert_eq!((first.text.len(), first.cut_from), (MAX_LINE, Some(3 * MAX_LINE as u64 + 4)));
+        assert_eq!(listing.next_entry().unwrap().unwrap().text, b"[1]");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>, capacity in 1usize..64) {
+            entries(&bytes, capacity);
+        }
+
+        #[test]
+        fn arbitrary_brackets_never_panic(text in "[\\[\\]{}\",:1a\\\\ ]{0,80}", capacity in 1usize..64) {
+            entries(text.as_bytes(), capacity);
+        }
+    }
+}

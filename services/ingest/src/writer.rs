@@ -1,0 +1,127 @@
+//! Writes events and dead letters to Kafka, each with the headers that let it be found again.
+
+use std::io::Write as _;
+
+use market::{Event, symbol};
+use streams::{DeadLetters, Outgoing, Producer};
+
+use crate::position::Position;
+use crate::resume::{FeedId, POSITION_HEADER};
+use crate::sources::{Bad, shown};
+
+/// Headers of a dead letter that say where the text came from: it never was a record, so it has no offset.
+pub const FILE_HEADER: &str = "finflow-dlq-file";
+pub const LINE_HEADER: &str = "finflow-dlq-line";
+
+/// What surely fits into a record of a broker with default settings (1 MB with its headers).
+const LARGEST: usize = 900_000;
+
+pub struct Writer {
+    pub producer: Producer,
+    dead_letters: DeadLetters,
+    output: String,
+    /// Of the output: the partition is chosen here, so that it is known before sending.
+    pub partitions: i32,
+    /// `traceparent` of this batch of events; empty when nothing is traced.
+    pub trace: String,
+    value: Vec<u8>,
+    event_id: Vec<u8>,
+    position: Vec<u8>,
+}
+
+/// Where an event comes from.
+#[derive(Clone, Copy)]
+pub struct Origin<'a> {
+    pub feed: &'a FeedId,
+    /// Header `source`.
+    pub label: &'a str,
+    pub position: Position,
+}
+
+impl Writer {
+    pub fn new(producer: Producer, dead_letters: DeadLetters, output: &str, partitions: i32) -> Self {
+        Writer {
+            producer,
+            dead_letters,
+            output: output.to_owned(),
+            partitions,
+            trace: String::new(),
+            value: Vec::new(),
+            event_id: Vec::new(),
+            position: Vec::new(),
+        }
+    }
+
+    /// The partition an event belongs to.
+    pub fn partition_of(&self, event: &Event) -> i32 {
+        symbol::partition(event.symbol().unwrap_or_default().as_bytes(), self.partitions)
+    }
+
+    /// Queues an event. Blocks while the producer's queue is full. The inner error is the event's own fault: it cannot
+    /// be a record.
+    pub fn event(&mut self, event: &Event, partition: i32, origin: Origin<'_>) -> streams::Result<Result<(), Bad>> {
+        let key = event.symbol().unwrap_or_default();
+        if !symbol::is_valid(key) {
+            return Ok(Err(Bad::new("bad_symbol", format!("`{}` cannot be a symbol", shown(key.as_bytes())))));
+        }
+        self.value.clear();
+        event.encode(&mut self.value);
+        if self.value.len() > LARGEST {
+            return Ok(Err(Bad::new("too_long", format!("the event has {} bytes, at most {LARGEST} fit", self.value.len()))));
+        }
+        self.event_id.clear();
+        event_id(event, origin, &mut self.event_id);
+        self.position.clear();
+        write!(self.position, "{}:{}", origin.feed, origin.position).expect("writing to memory cannot fail");
+        let headers: [(&str, &[u8]); 6] = [
+            ("content-type", b"application/json"),
+            ("schema_version", b"1"),
+            ("source", origin.label.as_bytes()),
+            ("event_id", &self.event_id),
+            (POSITION_HEADER, &self.position),
+            ("traceparent", self.trace.as_bytes()),
+        ];
+        let used = if self.trace.is_empty() { 5 } else { 6 };
+        self.producer.send(&Outgoing {
+            topic: &self.output,
+            partition: Some(partition),
+            key: Some(key.as_bytes()),
+            value: Some(&self.value),
+            headers: &headers[..used],
+        })?;
+        Ok(Ok(()))
+    }
+
+    /// Queues a text that could not be read, with the file and line it came from.
+    pub fn bad(&mut self, text: &[u8], bad: &Bad, file: &str, origin: Origin<'_>) -> streams::Result<()> {
+        let position = format!("{}:{}", origin.feed, origin.position);
+        let line = origin.position.line.to_string();
+        let headers: [(&str, &[u8]); 4] = [
+            ("source", origin.label.as_bytes()),
+            (POSITION_HEADER, position.as_bytes()),
+            (FILE_HEADER, file.as_bytes()),
+            (LINE_HEADER, line.as_bytes()),
+        ];
+        let (text, detail) = if text.len() > LARGEST {
+            (&text[..LARGEST], format!("{}; the dead letter holds its first {LARGEST} bytes", bad.detail).into())
+        } else {
+            (text, bad.detail.clone())
+        };
+        // The feed as key keeps its dead letters in one partition and so in their order, which resume rests on.
+        self.dead_letters.send_raw(Some(origin.label.as_bytes()), text, &headers, bad.reason, &detail)
+    }
+}
+
+/// The same event has the same id however often it is produced: `venue/symbol/trade id`, else its source and position.
+fn event_id(event: &Event, origin: Origin<'_>, out: &mut Vec<u8>) {
+    let trade = match event {
+        Event::Trade(trade) => trade.trade_id.as_ref().map(|id| (&trade.venue, &trade.symbol, id)),
+        _ => None,
+    };
+    let written = match trade {
+        Some((venue, symbol, id)) => write!(out, "{venue}/{symbol}/{id}"),
+        None if origin.position.sub > 0 => write!(out, "{}:{}", origin.label, origin.position),
+        None => write!(out, "{}:{}:{}", origin.label, origin.position.pass, origin.position.line),
+    };
+    written.expect("writing to memory cannot fail");
+}
