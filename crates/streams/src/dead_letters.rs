@@ -16,6 +16,8 @@ pub const VERSION: &str = "finflow-dlq-version";
 pub const TOPIC: &str = "finflow-dlq-topic";
 pub const PARTITION: &str = "finflow-dlq-partition";
 pub const OFFSET: &str = "finflow-dlq-offset";
+/// Kafka's own time of the original, in milliseconds: the dead letter's is when it was put here.
+pub const TIMESTAMP: &str = "finflow-dlq-timestamp";
 
 /// A detail longer than this says nothing more to anybody.
 const DETAIL_MAX: usize = 512;
@@ -86,6 +88,7 @@ pub(crate) fn headers_of(record: &Record<'_>, stage: &str, reason: &str, detail:
     add(&mut headers, TOPIC, record.topic);
     add(&mut headers, PARTITION, &record.partition.to_string());
     add(&mut headers, OFFSET, &record.offset.to_string());
+    add(&mut headers, TIMESTAMP, &record.timestamp_ms.to_string());
     headers
 }
 
@@ -121,6 +124,7 @@ mod tests {
             topic: "raw-market-data".to_owned(),
             partition: 2,
             offset: 41,
+            timestamp_ms: 1_723_161_255_400,
             headers: vec![("source".to_owned(), Some(vec![0xff, 0x00])), ("none".to_owned(), None)],
             ..OwnedRecord::default()
         };
@@ -138,6 +142,7 @@ mod tests {
             (TOPIC, "raw-market-data"),
             (PARTITION, "2"),
             (OFFSET, "41"),
+            (TIMESTAMP, "1723161255400"),
         ];
         assert_eq!(ours, expected);
     }
