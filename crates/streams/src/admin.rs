@@ -196,6 +196,13 @@ impl Admin {
         answer.map_err(|error| StreamError::from_kafka(format!("read the watermarks of {topic}[{partition}]"), error))
     }
 
+    /// The end of a partition, records of open transactions included.
+    pub(crate) fn true_end(&self, topic: &str, partition: i32, timeout: Duration) -> Result<i64> {
+        let answer = self.client.inner().fetch_watermarks(topic, partition, timeout);
+        let answer = answer.map_err(|error| StreamError::from_kafka(format!("end of {topic}[{partition}]"), error));
+        answer.map(|(_, end)| end)
+    }
+
     /// What `group` has committed in each partition of `topic`, in order; `None` where nothing.
     pub fn committed(&self, group: &str, topic: &str) -> Result<Vec<Option<i64>>> {
         let partitions = self.list()?.get(topic).copied().unwrap_or(0);

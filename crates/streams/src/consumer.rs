@@ -414,22 +414,23 @@ impl Consumer {
         self.owned.iter().map(|owned| &owned.partition)
     }
 
-    /// Goes back (or on) to `offset` in a partition that is ours.
-    pub fn seek(&mut self, partition: &TopicPartition, offset: i64) -> Result<()> {
-        // What was taken from the queue would come before the new position.
+    /// Goes back (or on) to these offsets in partitions that are ours.
+    pub fn seek(&mut self, positions: &[(TopicPartition, i64)]) -> Result<()> {
+        // What was taken from the queue would come before the new positions. The other partitions have lost theirs,
+        // too, so all are told where to go on.
         self.batch.clear();
-        let mut all: Vec<(TopicPartition, i64)> =
-            self.owned.iter().map(|owned| (owned.partition.clone(), owned.position)).collect();
-        for (tp, position) in &mut all {
-            if tp == partition {
-                *position = offset;
+        for owned in &mut self.owned {
+            if let Some((_, offset)) = positions.iter().find(|(partition, _)| *partition == owned.partition) {
+                owned.position = *offset;
             }
         }
-        self.group.seek(&with_offsets(&all), millis(ASK)).map_err(|error| native("seek", error))?;
-        if let Some(owned) = self.owned.iter_mut().find(|owned| owned.partition == *partition) {
-            owned.position = offset;
+        let all: Vec<(TopicPartition, i64)> =
+            self.owned.iter().map(|owned| (owned.partition.clone(), owned.position)).collect();
+        if all.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        self.env
+            .ask("seek", || self.group.seek(&with_offsets(&all), millis(ASK)).map_err(|error| native("seek", error)))
     }
 
     /// Stops reading these until [`Consumer::resume`]; rebalances are still told.
@@ -464,15 +465,22 @@ impl Consumer {
         let committed = self.committed(partitions)?;
         let mut all = Vec::with_capacity(partitions.len());
         for (partition, committed) in partitions.iter().zip(committed) {
-            let (low, high) = self.watermarks(partition)?;
-            let position = match (committed, self.options.start) {
-                (Some(offset), _) => offset,
-                (None, Start::Earliest) => low,
-                (None, Start::Latest) => high,
+            let position = match committed {
+                Some(offset) => offset,
+                None => self.start_of(partition)?,
             };
             all.push((partition.clone(), position));
         }
         Ok(all)
+    }
+
+    /// Where to begin when nothing is committed.
+    pub(crate) fn start_of(&self, partition: &TopicPartition) -> Result<i64> {
+        let (low, high) = self.watermarks(partition)?;
+        Ok(match self.options.start {
+            Start::Earliest => low,
+            Start::Latest => high,
+        })
     }
 
     fn high(&self, owned: &Owned) -> Option<i64> {

@@ -3,8 +3,13 @@
 //! A [`Stage`] is pure: it folds records into a [`Stage::Part`] and says what to write. Everything else is here, once,
 //! for all stages: taking partitions over, restoring their state, batching, committing, fencing, draining.
 
+mod engine;
 mod ledger;
+mod meta;
+mod observe;
 mod outbox;
+mod restore;
+mod transaction;
 
 use std::time::Duration;
 
@@ -113,6 +118,5 @@ impl Settings {
 /// Runs the stage on this thread until the shutdown, or until the drain is set and everything that was there then is
 /// folded and committed.
 pub fn run<S: Stage>(env: &Env, kafka: &KafkaConfig, settings: &Settings, stage: &mut S) -> anyhow::Result<Ledger> {
-    let _ = (env, kafka, settings, stage);
-    anyhow::bail!("the transactional loop is not there yet")
+    engine::Engine::new(env, kafka, settings, stage)?.run()
 }

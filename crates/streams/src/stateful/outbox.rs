@@ -14,8 +14,14 @@ pub(crate) const META_KEY: &[u8] = b"\0meta";
 pub(crate) struct Pending {
     bytes: Vec<u8>,
     pub(crate) entries: Vec<Entry>,
-    topics: Vec<String>,
+    topics: Vec<Topic>,
     pub(crate) reasons: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Topic {
+    name: String,
+    entries: u64,
 }
 
 #[derive(Debug)]
@@ -32,6 +38,14 @@ impl Pending {
         self.bytes.clear();
         self.entries.clear();
         self.reasons.clear();
+        for topic in &mut self.topics {
+            topic.entries = 0;
+        }
+    }
+
+    /// Entries by topic.
+    pub(crate) fn emitted(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.topics.iter().filter(|topic| topic.entries > 0).map(|topic| (topic.name.as_str(), topic.entries))
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -39,7 +53,7 @@ impl Pending {
     }
 
     pub(crate) fn topic(&self, entry: &Entry) -> &str {
-        &self.topics[entry.topic]
+        &self.topics[entry.topic].name
     }
 
     pub(crate) fn key(&self, entry: &Entry) -> Option<&[u8]> {
@@ -65,13 +79,14 @@ impl Pending {
         value: Option<&[u8]>,
         headers: Vec<Header>,
     ) {
-        let topic = match self.topics.iter().position(|known| known == topic) {
+        let topic = match self.topics.iter().position(|known| known.name == topic) {
             Some(index) => index,
             None => {
-                self.topics.push(topic.to_owned());
+                self.topics.push(Topic { name: topic.to_owned(), entries: 0 });
                 self.topics.len() - 1
             }
         };
+        self.topics[topic].entries += 1;
         let (key, value) = (self.keep(key), self.keep(value));
         self.entries.push(Entry { topic, partition, key, value, headers });
     }
@@ -85,7 +100,11 @@ pub struct Outbox<'a> {
     pub(crate) touched: bool,
 }
 
-impl Outbox<'_> {
+impl<'a> Outbox<'a> {
+    pub(crate) fn new(pending: &'a mut Pending, stage: &'static str, dead_letters: &'a str) -> Self {
+        Outbox { pending, stage, dead_letters, touched: false }
+    }
+
     /// The key decides the partition, as everywhere.
     pub fn emit(&mut self, topic: &str, key: &[u8], value: &[u8], headers: &[(&str, &[u8])]) {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), Some(value.to_vec()))).collect();
@@ -114,17 +133,22 @@ pub struct Changelog<'a> {
     pub(crate) partition: i32,
 }
 
-impl Changelog<'_> {
+impl<'a> Changelog<'a> {
+    pub(crate) fn new(pending: &'a mut Pending, topic: &'a str, partition: i32) -> Self {
+        Changelog { pending, topic, partition }
+    }
+
     pub fn put(&mut self, key: &[u8], value: &[u8]) {
+        debug_assert!(key != META_KEY, "this key is the loop's own");
         self.write(key, Some(value));
     }
 
     pub fn delete(&mut self, key: &[u8]) {
+        debug_assert!(key != META_KEY, "this key is the loop's own");
         self.write(key, None);
     }
 
-    fn write(&mut self, key: &[u8], value: Option<&[u8]>) {
-        debug_assert!(key != META_KEY, "this key is the loop's own");
+    pub(crate) fn write(&mut self, key: &[u8], value: Option<&[u8]>) {
         self.pending.push(self.topic, Some(self.partition), Some(key), value, Vec::new());
     }
 }

@@ -1,0 +1,155 @@
+//! The mark that each partition of a changelog carries: what its state stands for.
+
+use serde::{Deserialize, Serialize};
+
+use super::ledger::Counts;
+
+/// Written in every transaction, beside the state it describes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Meta {
+    /// Form of this mark.
+    pub v: u32,
+    /// [`super::Stage::layout`] of the stage that wrote the state.
+    pub layout: u32,
+    pub group: String,
+    pub input: String,
+    /// An input that was deleted and made again has the same name and other records.
+    pub topic_id: String,
+    /// A key moves to another partition when their number changes: the state would no longer belong to its records.
+    pub partitions: i32,
+    /// The state holds exactly the records before it.
+    pub next_offset: i64,
+    /// Every record since the state began, by outcome.
+    pub counts: Counts,
+}
+
+pub(super) const VERSION: u32 = 1;
+
+/// What the state must stand for to be used here.
+#[derive(Debug, Clone)]
+pub(super) struct Expected {
+    pub layout: u32,
+    pub group: String,
+    pub input: String,
+    pub topic_id: String,
+    pub partitions: i32,
+    pub changelog: String,
+}
+
+impl Expected {
+    pub(super) fn meta(&self, next_offset: i64, counts: Counts) -> Meta {
+        Meta {
+            v: VERSION,
+            layout: self.layout,
+            group: self.group.clone(),
+            input: self.input.clone(),
+            topic_id: self.topic_id.clone(),
+            partitions: self.partitions,
+            next_offset,
+            counts,
+        }
+    }
+
+    /// Where to go on from this mark and this committed position; `None`: nothing was done here yet.
+    ///
+    /// # Errors
+    /// When the two disagree. Going on would count records twice or skip them, so a human has to choose.
+    pub(super) fn agree(
+        &self,
+        partition: i32,
+        meta: Option<&Meta>,
+        committed: Option<i64>,
+    ) -> Result<Option<i64>, String> {
+        let Expected { group, input, changelog, .. } = self;
+        let at = format!("{input}[{partition}] of the group {group}");
+        let Some(meta) = meta else {
+            return match committed {
+                None => Ok(None),
+                Some(offset) => Err(format!(
+                    "{at} is committed up to {offset}, but {changelog} holds no state for it: the state was lost or \
+                     belongs to another topic. {REBUILD}"
+                )),
+            };
+        };
+        if meta.v != VERSION || meta.layout != self.layout {
+            return Err(format!(
+                "the state of {at} in {changelog} has the form {}.{}, this program reads {VERSION}.{}. Run the program \
+                 that wrote it, or start over. {REBUILD}",
+                meta.v, meta.layout, self.layout
+            ));
+        }
+        if meta.input != *input || meta.group != *group {
+            return Err(format!(
+                "the state in {changelog} belongs to {} of the group {}, not to {at}: give each its own changelog topic",
+                meta.input, meta.group
+            ));
+        }
+        if meta.topic_id != self.topic_id {
+            return Err(format!(
+                "{input} was deleted and made again since the state in {changelog} was written (its id was {}, it is \
+                 {}): the state stands for records that are gone. {REBUILD}",
+                meta.topic_id, self.topic_id
+            ));
+        }
+        if meta.partitions != self.partitions {
+            return Err(format!(
+                "{input} had {} partitions when the state in {changelog} was written and has {} now: keys have moved \
+                 between partitions, and with them their records, but not their state. Make new topics with the \
+                 number of partitions you want and let the stage finish the old ones first",
+                meta.partitions, self.partitions
+            ));
+        }
+        match committed {
+            Some(offset) if offset == meta.next_offset => Ok(Some(offset)),
+            Some(offset) => Err(format!(
+                "{at} is committed up to {offset}, but its state in {changelog} stands at {}: somebody moved the \
+                 group's position. Move it back to {}, or start over. {REBUILD}",
+                meta.next_offset, meta.next_offset
+            )),
+            None => Err(format!(
+                "the state of {at} in {changelog} stands at {}, but the group has no committed position: it expired or \
+                 was deleted. Set it to {}, or start over. {REBUILD}",
+                meta.next_offset, meta.next_offset
+            )),
+        }
+    }
+}
+
+const REBUILD: &str = "`--rebuild` throws the state away and folds the input again from its start, emitting again what \
+                       comes of it";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expected() -> Expected {
+        Expected {
+            layout: 3,
+            group: "aggregate".to_owned(),
+            input: "raw-market-data".to_owned(),
+            topic_id: "AAAAAAAAAAAAAAAAAAAAAQ".to_owned(),
+            partitions: 3,
+            changelog: "finflow-aggregate-state".to_owned(),
+        }
+    }
+
+    #[test]
+    fn goes_on_only_where_mark_and_position_agree() {
+        let expected = expected();
+        let meta = expected.meta(42, Counts::default());
+        assert_eq!(expected.agree(0, None, None), Ok(None));
+        assert_eq!(expected.agree(0, Some(&meta), Some(42)), Ok(Some(42)));
+        let refused = |meta: Option<&Meta>, committed, part: &str| {
+            let error = expected.agree(1, meta, committed).expect_err(part);
+            assert!(error.contains(part), "{error}");
+        };
+        refused(Some(&meta), Some(41), "somebody moved the group's position");
+        refused(Some(&meta), None, "expired or was deleted");
+        refused(None, Some(42), "holds no state for it");
+        refused(Some(&Meta { layout: 2, ..meta.clone() }), Some(42), "has the form 1.2");
+        refused(Some(&Meta { v: 9, ..meta.clone() }), Some(42), "has the form 9.3");
+        refused(Some(&Meta { topic_id: "x".to_owned(), ..meta.clone() }), Some(42), "deleted and made again");
+        refused(Some(&Meta { partitions: 6, ..meta.clone() }), Some(42), "had 6 partitions");
+        refused(Some(&Meta { group: "other".to_owned(), ..meta.clone() }), Some(42), "its own changelog topic");
+    }
+}

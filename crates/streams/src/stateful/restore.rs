@@ -1,0 +1,227 @@
+//! Takes partitions over: finds where they stand and reads their state back.
+//!
+//! The order is what makes it exact (a commit reaches the changelog and the group's positions separately):
+//! 1. the *stable* committed position, which waits for a transaction that is committing one;
+//! 2. the true end of the changelog, open transactions included;
+//! 3. wait until everything before that end is decided, then read it all.
+//!
+//! Read the state first and a transaction of the old owner that commits in between is counted, but its state is missed.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use super::Stage;
+use super::ledger::Counts;
+use super::meta::{Expected, Meta};
+use super::outbox::META_KEY;
+use crate::admin::Admin;
+use crate::config::KafkaConfig;
+use crate::consumer::{Consumer, Polled, TopicPartition};
+use crate::env::Env;
+use crate::error::StreamError;
+use crate::reader::Reader;
+
+/// A transaction open for longer than this is worth a word.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A partition as its last committed transaction left it.
+pub(super) struct Restored<P> {
+    pub state: P,
+    /// `None`: nothing was ever committed here.
+    pub next_offset: Option<i64>,
+    pub counts: Counts,
+    /// With [`super::Settings::rebuild`]: keys of the old state, to be deleted.
+    pub leftovers: Vec<Vec<u8>>,
+}
+
+pub(super) struct Restorer<'a> {
+    pub env: &'a Env,
+    pub kafka: &'a KafkaConfig,
+    pub admin: &'a Admin,
+    pub expected: &'a Expected,
+    pub rebuild: bool,
+    pub restored_records: &'a prometheus::IntCounter,
+}
+
+struct Found<P> {
+    state: P,
+    meta: Option<Meta>,
+    keys: std::collections::BTreeSet<Vec<u8>>,
+    read: u64,
+}
+
+impl Restorer<'_> {
+    pub(super) fn restore<S: Stage>(
+        &self,
+        consumer: &mut Consumer,
+        stage: &mut S,
+        partitions: &[TopicPartition],
+    ) -> anyhow::Result<BTreeMap<i32, Restored<S::Part>>> {
+        let started = Instant::now();
+        let committed = consumer.committed(partitions).context("read the committed positions")?;
+        let mut targets = BTreeMap::new();
+        for partition in partitions {
+            let (_, end) = self.env.ask("read the end of the changelog", || {
+                self.admin.watermarks_of(&self.expected.changelog, partition.partition)
+            })?;
+            targets.insert(partition.partition, end);
+        }
+        let found = self.read(consumer, stage, &targets)?;
+        let records: u64 = found.values().map(|found| found.read).sum();
+        let mut all = BTreeMap::new();
+        for ((partition, found), committed) in found.into_iter().zip(committed) {
+            all.insert(partition, self.judge(stage, partition, found, committed)?);
+        }
+        let took = started.elapsed();
+        tracing::info!(partitions = all.len(), records, ?took, "state restored");
+        Ok(all)
+    }
+
+    fn judge<S: Stage>(
+        &self,
+        stage: &mut S,
+        partition: i32,
+        found: Found<S::Part>,
+        committed: Option<i64>,
+    ) -> anyhow::Result<Restored<S::Part>> {
+        if self.rebuild {
+            tracing::warn!(partition, keys = found.keys.len(), "throwing the state away, folding again from the start");
+            let leftovers = found.keys.into_iter().collect();
+            let state = stage.new_part(partition);
+            return Ok(Restored { state, next_offset: None, counts: Counts::default(), leftovers });
+        }
+        let next_offset =
+            self.expected.agree(partition, found.meta.as_ref(), committed).map_err(|text| anyhow::anyhow!(text))?;
+        let mut state = found.state;
+        stage.restored(&mut state).with_context(|| format!("restore partition {partition}"))?;
+        let counts = found.meta.map(|meta| meta.counts).unwrap_or_default();
+        Ok(Restored { state, next_offset, counts, leftovers: Vec::new() })
+    }
+
+    fn read<S: Stage>(
+        &self,
+        consumer: &mut Consumer,
+        stage: &mut S,
+        targets: &BTreeMap<i32, i64>,
+    ) -> anyhow::Result<BTreeMap<i32, Found<S::Part>>> {
+        let new = |state| Found { state, meta: None, keys: std::collections::BTreeSet::default(), read: 0 };
+        let mut found: BTreeMap<i32, Found<S::Part>> =
+            targets.keys().map(|partition| (*partition, new(stage.new_part(*partition)))).collect();
+        let mut reader = Reader::new(self.env, self.kafka, &format!("{}-restore", self.expected.group))?;
+        let mut open = BTreeMap::new();
+        let mut positions = Vec::new();
+        for (partition, target) in targets {
+            let changelog = TopicPartition::new(self.expected.changelog.as_str(), *partition);
+            let low = self.wait_until_decided(consumer, &reader, &changelog, *target)?;
+            if low < *target {
+                open.insert(*partition, *target);
+                positions.push((changelog, low));
+            }
+        }
+        if !positions.is_empty() {
+            reader.assign(&positions)?;
+        }
+        let mut said = Instant::now();
+        while !open.is_empty() {
+            consumer.keep_alive();
+            if said.elapsed() > Duration::from_secs(2) {
+                said = Instant::now();
+                let read: u64 = found.values().map(|found| found.read).sum();
+                tracing::info!(read, of = targets.values().sum::<i64>(), partitions = open.len(), "restoring state");
+            }
+            self.read_some(&mut reader, stage, &mut found, &mut open)?;
+        }
+        Ok(found)
+    }
+
+    /// Takes up to a few thousand records, so that the group hears of us in between.
+    fn read_some<S: Stage>(
+        &self,
+        reader: &mut Reader,
+        stage: &mut S,
+        found: &mut BTreeMap<i32, Found<S::Part>>,
+        open: &mut BTreeMap<i32, i64>,
+    ) -> anyhow::Result<()> {
+        for _ in 0..4096 {
+            match reader.poll(Duration::from_millis(100))? {
+                Polled::Record(record) => {
+                    let (Some(part), Some(key)) = (found.get_mut(&record.partition), record.key) else { continue };
+                    part.read += 1;
+                    self.restored_records.inc();
+                    self.apply(stage, part, record.partition, key, record.value)
+                        .with_context(|| format!("restore from {record:?}"))?;
+                }
+                Polled::CaughtUp(partition, at) => {
+                    if open.get(&partition.partition).is_some_and(|target| at >= *target) {
+                        open.remove(&partition.partition);
+                        if open.is_empty() {
+                            return Ok(());
+                        }
+                    }
+                }
+                _ => {
+                    if self.env.shutdown.is_set() {
+                        bail!(StreamError::Stopped("restoring state".to_owned()));
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn apply<S: Stage>(
+        &self,
+        stage: &mut S,
+        part: &mut Found<S::Part>,
+        partition: i32,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> anyhow::Result<()> {
+        if key == META_KEY {
+            part.meta = match value {
+                Some(value) if !self.rebuild => {
+                    Some(serde_json::from_slice(value).with_context(|| format!("the mark of partition {partition}"))?)
+                }
+                _ => None,
+            };
+            return Ok(());
+        }
+        if self.rebuild {
+            match value {
+                Some(_) => part.keys.insert(key.to_vec()),
+                None => part.keys.remove(key),
+            };
+            return Ok(());
+        }
+        stage.restore(&mut part.state, key, value)
+    }
+
+    /// Waits until no transaction is open before `target`. Returns the first offset there is.
+    fn wait_until_decided(
+        &self,
+        consumer: &mut Consumer,
+        reader: &Reader,
+        changelog: &TopicPartition,
+        target: i64,
+    ) -> anyhow::Result<i64> {
+        let started = Instant::now();
+        let mut said = false;
+        loop {
+            let (low, decided) = reader.watermarks(changelog)?;
+            if decided >= target {
+                return Ok(low);
+            }
+            if !said && started.elapsed() > PATIENCE {
+                said = true;
+                tracing::warn!(%changelog, decided, end = target, "a transaction has been open for long, waiting for it to end");
+            }
+            consumer.keep_alive();
+            if self.env.shutdown.wait_timeout(Duration::from_millis(20)) {
+                bail!(StreamError::Stopped(format!("waiting for a transaction on {changelog} to end")));
+            }
+        }
+    }
+}

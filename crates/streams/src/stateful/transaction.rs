@@ -1,0 +1,283 @@
+//! The transactional producer: one transaction is one call, and the answer says what is known about its outcome.
+//!
+//! A transaction is opened only when everything for it is at hand and is ended in the same call. So no transaction is
+//! ever open while the loop polls, a rebalance never meets one, and a new owner never waits for one of ours longer than
+//! a commit takes.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::outbox::Pending;
+use crate::config::{KafkaConfig, bad_settings};
+use crate::dead_letters::native;
+use crate::env::Env;
+use crate::error::{Result, StreamError};
+use crate::logs::Logs;
+use crate::native::membership::Membership;
+
+/// How long one call may block before the loop's heartbeat is due.
+const STEP: Duration = Duration::from_secs(2);
+
+/// How long a commit goes on trying once the stop was asked for.
+const LAST_TRY: Duration = Duration::from_secs(10);
+
+/// Why a transaction was not committed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Surely aborted: the group has moved on. The same batch may be committed under the next membership, for
+    /// partitions that stayed ours.
+    Stale(String),
+    /// Surely aborted for a reason that may pass. The same batch may be tried again.
+    Aborted(String),
+    /// The producer is of no further use and the outcome is unknown: only the changelog tells what was committed.
+    Unknown(String),
+    Fatal(StreamError),
+}
+
+pub(super) struct Transactions {
+    producer: BaseProducer<Deliveries>,
+    env: Env,
+    kafka: KafkaConfig,
+    id: String,
+    timeout: Duration,
+}
+
+struct Deliveries {
+    logs: Logs,
+    first_failure: std::sync::Mutex<Option<String>>,
+}
+
+impl ClientContext for Deliveries {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.logs.line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.logs.error(error.rdkafka_error_code().map_or(0, |code| code as i32), reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    /// Called for failures only (`delivery.report.only.error`): the commit vouches for the rest.
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, message)) = result {
+            let mut first = self.first_failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            first.get_or_insert_with(|| format!("{}[{}]: {error}", message.topic(), message.partition()));
+        }
+    }
+}
+
+impl Transactions {
+    /// Fences whoever used this id before and aborts what it left open. Waits until the brokers are there.
+    pub(super) fn new(env: &Env, kafka: &KafkaConfig, id: &str, timeout: Duration) -> Result<Self> {
+        let producer = connect(env, kafka, id, timeout)?;
+        Ok(Transactions { producer, env: env.clone(), kafka: kafka.clone(), id: id.to_owned(), timeout })
+    }
+
+    /// A new producer of the same id, after a failure that ended the old one. Safe at any time: what keeps a process
+    /// from writing for partitions it has lost is the membership shown in each transaction, not this id.
+    pub(super) fn reconnect(&mut self) -> Result<()> {
+        self.producer = connect(&self.env, &self.kafka, &self.id, self.timeout)?;
+        Ok(())
+    }
+
+    /// Whether the producer can do nothing more.
+    pub(super) fn is_finished(&self) -> bool {
+        self.producer.client().fatal_error().is_some()
+    }
+
+    /// Writes everything in `pending` and commits `offsets`, or nothing of it.
+    pub(super) fn commit(
+        &self,
+        pending: &Pending,
+        offsets: &[(&str, i32, i64)],
+        membership: &Membership,
+    ) -> Result<(), Failure> {
+        // librdkafka takes an empty list for "nothing to do": then nothing would fence a process that has lost the
+        // partitions.
+        debug_assert!(!offsets.is_empty(), "every transaction commits the position of each partition it touches");
+        self.producer.begin_transaction().map_err(|error| self.failure("begin the transaction", error))?;
+        let done = self.write(pending).and_then(|()| self.add_offsets(offsets, membership)).and_then(|()| self.end());
+        match done {
+            Err(failure @ (Failure::Stale(_) | Failure::Aborted(_))) => self.abort().and(Err(failure)),
+            done => done,
+        }
+    }
+
+    fn write(&self, pending: &Pending) -> Result<(), Failure> {
+        for entry in &pending.entries {
+            let mut record = BaseRecord::<[u8], [u8]>::to(pending.topic(entry));
+            record.partition = entry.partition;
+            record.key = pending.key(entry);
+            record.payload = pending.value(entry);
+            record.headers = (!entry.headers.is_empty()).then(|| native(&entry.headers));
+            loop {
+                match self.producer.send(record) {
+                    Ok(()) => break,
+                    Err((KafkaError::MessageProduction(Code::QueueFull), back)) => {
+                        record = back;
+                        self.env.beat();
+                        self.producer.poll(Duration::from_millis(20));
+                    }
+                    Err((
+                        KafkaError::MessageProduction(code @ (Code::MessageSizeTooLarge | Code::InvalidMessage)),
+                        _,
+                    )) => {
+                        let topic = pending.topic(entry);
+                        self.abort()?;
+                        return Err(Failure::Fatal(StreamError::fatal(format!("write to {topic}"), code)));
+                    }
+                    Err((error, _)) => return Err(self.failure("write", error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_offsets(&self, offsets: &[(&str, i32, i64)], membership: &Membership) -> Result<(), Failure> {
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (topic, partition, offset) in offsets {
+            let added = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
+            added.map_err(|error| Failure::Fatal(StreamError::fatal("add a position", error)))?;
+        }
+        self.until_answered("add the positions", || {
+            let timeout_ms = i32::try_from(STEP.as_millis()).unwrap_or(i32::MAX);
+            // SAFETY: the producer lives during the call.
+            match unsafe { membership.send_offsets(self.producer.client().native_ptr(), &list, timeout_ms) } {
+                Ok(()) => Step::Done,
+                Err(error) if error.retriable => Step::Again(error.to_string()),
+                Err(error) if error.fatal => Step::Failed(Failure::Unknown(error.to_string())),
+                Err(error) if is_stale(error.code) => Step::Failed(Failure::Stale(error.to_string())),
+                Err(error) if error.must_abort => Step::Failed(Failure::Aborted(error.to_string())),
+                Err(error) => Step::Failed(Failure::Unknown(error.to_string())),
+            }
+        })
+    }
+
+    /// Until the answer comes the outcome is unknown, and only asking the same again is right.
+    fn end(&self) -> Result<(), Failure> {
+        self.until_answered("commit the transaction", || match self.producer.commit_transaction(STEP) {
+            Ok(()) => Step::Done,
+            Err(KafkaError::Flush(code)) => self.again_unless_fatal(code.to_string()),
+            Err(KafkaError::Transaction(error)) if error.is_retriable() => self.again_unless_fatal(error.to_string()),
+            Err(error) => Step::Failed(self.failure("commit the transaction", error)),
+        })
+    }
+
+    fn abort(&self) -> Result<(), Failure> {
+        self.until_answered("abort the transaction", || {
+            // Failed deliveries wait in the event queue and hold the abort up until they are taken.
+            self.producer.poll(Duration::ZERO);
+            match self.producer.abort_transaction(Duration::from_millis(250)) {
+                Ok(()) => Step::Done,
+                Err(KafkaError::Transaction(error)) if error.is_retriable() => {
+                    self.again_unless_fatal(error.to_string())
+                }
+                Err(error) => Step::Failed(Failure::Unknown(error.to_string())),
+            }
+        })?;
+        self.producer.poll(Duration::ZERO);
+        self.first_failure();
+        Ok(())
+    }
+
+    fn until_answered(&self, action: &str, mut step: impl FnMut() -> Step) -> Result<(), Failure> {
+        let mut stopping: Option<Instant> = None;
+        loop {
+            match step() {
+                Step::Done => return Ok(()),
+                Step::Failed(failure) => return Err(failure),
+                Step::Again(cause) => {
+                    tracing::debug!(action, cause, "asking again");
+                    self.env.beat();
+                    self.producer.poll(Duration::from_millis(20));
+                    if self.env.shutdown.is_set() {
+                        let since = *stopping.get_or_insert_with(Instant::now);
+                        if since.elapsed() > LAST_TRY {
+                            return Err(Failure::Fatal(StreamError::Stopped(format!("trying to {action}: {cause}"))));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn again_unless_fatal(&self, cause: String) -> Step {
+        match self.producer.client().fatal_error() {
+            Some((code, text)) => Step::Failed(Failure::Unknown(format!("{text} ({code:?})"))),
+            None => Step::Again(cause),
+        }
+    }
+
+    fn failure(&self, action: &str, error: KafkaError) -> Failure {
+        let cause = match self.first_failure() {
+            Some(first) => format!("{action}: {error}: {first}"),
+            None => format!("{action}: {error}"),
+        };
+        match error {
+            KafkaError::Transaction(error) if error.is_fatal() => Failure::Unknown(cause),
+            KafkaError::Transaction(error) if is_stale(error.code()) => Failure::Stale(cause),
+            KafkaError::Transaction(error) if error.txn_requires_abort() => Failure::Aborted(cause),
+            _ if self.producer.client().fatal_error().is_some() => Failure::Unknown(cause),
+            KafkaError::MessageProduction(_) => Failure::Aborted(cause),
+            _ => Failure::Unknown(cause),
+        }
+    }
+
+    fn first_failure(&self) -> Option<String> {
+        self.producer.context().first_failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+    }
+}
+
+enum Step {
+    Done,
+    Again(String),
+    Failed(Failure),
+}
+
+fn is_stale(code: Code) -> bool {
+    matches!(code, Code::IllegalGeneration | Code::UnknownMemberId | Code::RebalanceInProgress | Code::StaleMemberEpoch)
+}
+
+fn connect(env: &Env, kafka: &KafkaConfig, id: &str, timeout: Duration) -> Result<BaseProducer<Deliveries>> {
+    let mut config = kafka.producer("transactions");
+    config
+        .set("transactional.id", id)
+        .set("transaction.timeout.ms", timeout.as_millis().to_string())
+        // A record cannot outlive its transaction.
+        .set("message.timeout.ms", timeout.as_millis().to_string())
+        .set("delivery.report.only.error", "true")
+        // The whole batch is handed over at once and committed at once: waiting for more would be waiting for nothing.
+        .set("linger.ms", "0");
+    let context = Deliveries { logs: env.logs("transactions"), first_failure: std::sync::Mutex::default() };
+    let producer: BaseProducer<Deliveries> =
+        config.create_with_context(context).map_err(|error| bad_settings("transactional producer", error))?;
+    let mut said = false;
+    loop {
+        let answer: KafkaResult<()> = producer.init_transactions(STEP);
+        producer.poll(Duration::ZERO);
+        let error = match answer {
+            Ok(()) => return Ok(producer),
+            Err(KafkaError::Transaction(error)) if error.is_fatal() => {
+                return Err(StreamError::fatal(format!("begin to use the transactional id {id}"), error));
+            }
+            Err(error) => error,
+        };
+        if !said {
+            tracing::info!(id, %error, "waiting for Kafka to know our transactional id");
+            said = true;
+        }
+        env.beat();
+        if env.shutdown.wait_timeout(Duration::from_millis(100)) {
+            return Err(StreamError::Stopped(format!("waiting for Kafka to know the transactional id {id}")));
+        }
+    }
+}
