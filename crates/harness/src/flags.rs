@@ -9,7 +9,8 @@ use crate::config::Config;
 pub struct Flag {
     pub name: &'static str,
     pub key: &'static str,
-    /// Placeholder shown in the help; empty for a switch, which sets `true`.
+    /// Placeholder shown in the help; empty for a switch, which sets `true`. A flag whose key holds a list may be
+    /// repeated.
     pub value: &'static str,
     pub help: &'static str,
 }
@@ -42,7 +43,7 @@ impl Flag {
         if self.value.is_empty() {
             arg.action(ArgAction::SetTrue)
         } else {
-            arg.value_name(self.value).allow_hyphen_values(true)
+            arg.value_name(self.value).action(ArgAction::Append)
         }
     }
 }
@@ -64,8 +65,8 @@ pub fn command<C: Config>(service: &'static str) -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .after_help(AFTER_HELP)
         .args(C::FLAGS.iter().map(Flag::arg))
-        .args([&ADMIN, &CONFIG, &LOG_LEVEL, &PRINT_CONFIG].map(Flag::arg))
-        .arg(SET.arg().action(ArgAction::Append));
+        .args([&ADMIN, &LOG_LEVEL, &SET, &PRINT_CONFIG].map(Flag::arg))
+        .arg(CONFIG.arg().action(ArgAction::Set));
     // Wide enough that each flag keeps one line on a usual terminal.
     command = command.max_term_width(120);
     command

@@ -90,17 +90,23 @@ fn add_flags<C: Config>(layers: &mut Layers, shape: &Shape, matches: &ArgMatches
     let common = [flags::ADMIN, flags::LOG_LEVEL];
     for flag in C::FLAGS.iter().chain(&common).filter(|flag| !flag.key.is_empty()) {
         let origin = format!("--{}", flag.name);
-        if let Some(text) = value_of(flag, matches) {
-            layers.text(shape, path(flag.key), text, &origin, str::to_owned);
+        let path = path(flag.key);
+        match given(flag, matches).as_slice() {
+            [] => {}
+            [text] => layers.text(shape, path, text, &origin, str::to_owned),
+            texts if shape.kind(&path) == Some(Kind::List) => {
+                layers.text(shape, path, &texts.join(","), &origin, str::to_owned);
+            }
+            _ => layers.problems.push(format!("{origin} is given more than once")),
         }
     }
 }
 
-fn value_of<'a>(flag: &Flag, matches: &'a ArgMatches) -> Option<&'a str> {
+fn given<'a>(flag: &Flag, matches: &'a ArgMatches) -> Vec<&'a str> {
     if flag.value.is_empty() {
-        return matches.get_flag(flag.name).then_some("true");
+        return if matches.get_flag(flag.name) { vec!["true"] } else { Vec::new() };
     }
-    matches.get_one::<String>(flag.name).map(String::as_str)
+    matches.get_many::<String>(flag.name).into_iter().flatten().map(String::as_str).collect()
 }
 
 fn assemble<C: Config>(service: &str, mut entries: Vec<Entry>) -> Result<C, ConfigError> {

@@ -4,6 +4,9 @@ use serde_yaml_ng::Value;
 
 use super::{COMMON_DOCS, Config, default_admin};
 
+/// Of the comments in an example file.
+const WIDTH: usize = 100;
+
 /// The settings in force, secrets masked.
 pub fn print<C: Config>(config: &C) -> String {
     serde_yaml_ng::to_string(config).expect("a config is plain data, which YAML can hold")
@@ -19,7 +22,7 @@ pub fn example_yaml<C: Config>(service: &str) -> String {
     write(&root, &mut Vec::new(), &mut |path, indent, value| {
         let pad = "  ".repeat(indent);
         if let Some(doc) = doc::<C>(path) {
-            text.push_str(&format!("{pad}# {doc}\n"));
+            wrapped(doc, WIDTH - pad.len()).iter().for_each(|line| text.push_str(&format!("{pad}# {line}\n")));
         }
         let key = path.rsplit('.').next().unwrap_or(path);
         match value {
@@ -96,4 +99,18 @@ fn inline(value: &Value, indent: usize) -> String {
     }
     let pad = "  ".repeat(indent + 1);
     text.lines().map(|line| format!("\n{pad}{line}")).collect()
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }

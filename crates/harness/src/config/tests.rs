@@ -295,3 +295,10 @@ fn every_key_is_documented_and_every_document_has_its_key() {
     assert!(table.contains("| `input` | `[\"raw-market-data\"]` | Topics \\| read. |"), "{table}");
     assert!(table.contains("| `kafka.password` | `` | Password. |"), "{table}");
 }
+
+#[test]
+fn a_flag_of_a_list_may_be_repeated_and_no_other() {
+    let config = load_all("", &[], &["--in", "a", "--in", "b,c"]).unwrap();
+    assert_eq!(config.input, ["a", "b", "c"]);
+    assert!(problems("", &[], &["--group", "a", "--group", "b"]).contains("--group is given more than once"));
+}
