@@ -103,6 +103,13 @@ const DOCS: &[(&str, &str)] = &[
     ("limits.stall_timeout", "A client that takes no byte of an answer for this long is let go."),
 ];
 
+impl Config {
+    /// In the order of [`crate::observe::ROLES`].
+    pub(crate) fn topics(&self) -> [&str; 4] {
+        [&self.input, &self.metrics, &self.alerts, &self.dead_letters]
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let group = |stage: &str, topics: &[&str]| Group {
@@ -172,7 +179,7 @@ impl harness::Config for Config {
         Flag::UNTIL_END,
         Flag::own("http", "http", "HOST:PORT", "Address of the page and the API"),
     ];
-    const DOCS: &'static [&'static [(&'static str, &'static str)]] = &[DOCS];
+    const DOCS: &'static [&'static [(&'static str, &'static str)]] = &[streams::KAFKA_DOCS, DOCS];
 
     fn common(&self) -> &Common {
         &self.common
@@ -180,7 +187,7 @@ impl harness::Config for Config {
 
     fn validate(&self) -> Result<(), String> {
         self.kafka.validate()?;
-        if [&self.input, &self.metrics, &self.alerts, &self.dead_letters].iter().any(|topic| topic.is_empty()) {
+        if self.topics().iter().any(|topic| topic.is_empty()) {
             return Err("input, metrics, alerts, dead_letters: expected the name of a topic".to_owned());
         }
         let (view, limits) = (&self.view, &self.limits);

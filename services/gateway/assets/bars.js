@@ -1,0 +1,75 @@
+// The latest bars as a table, with the evidence each carries: revision, quality, the offsets it was folded from.
+
+import { byId, el, eachFrame } from './dom.js';
+import { arrow, barTime, compact, count, day, clock, direction, percent, price, windowParts } from './format.js';
+
+const ROWS = 60;
+const COLUMNS = ['Start (UTC)', 'Open', 'High', 'Low', 'Close', 'Change', 'Volume', 'VWAP', 'Trades', 'State', 'Quality', 'From offsets'];
+
+export class Bars {
+  constructor(store) {
+    this.store = store;
+    this.body = el('tbody');
+    const head = el('tr', {}, ...COLUMNS.map((name, i) => el('th', { scope: 'col', class: i === 0 || i > 8 ? 'left' : undefined }, name)));
+    byId('bars').append(el('table', {}, el('thead', {}, head), this.body));
+    this.draw = eachFrame(() => this.drawNow());
+    for (const name of ['chosen', 'bars', 'bar']) store.on(name, () => this.draw());
+  }
+
+  drawNow() {
+    const { series } = this.store;
+    const latest = [...series.bars.values()].slice(-ROWS).reverse();
+    this.body.replaceChildren(...latest.map((bar) => this.row(bar, series)));
+    byId('bars').hidden = latest.length === 0;
+  }
+
+  row(bar, { digits, window }) {
+    const { size } = windowParts(window);
+    const number = (value, cls) => el('td', { class: cls }, value);
+    const change = bar.change_pct;
+    const [name, title] = state(bar);
+    return el('tr', { data: { state: name } },
+      el('th', { scope: 'row', title: `${bar.start} to ${bar.end}` }, barTime(bar.start, size)),
+      number(price(bar.open, digits)), number(price(bar.high, digits)), number(price(bar.low, digits)), number(price(bar.close, digits), 'close'),
+      el('td', { class: 'move', data: { dir: direction(change) } }, `${arrow(change)} ${percent(change)}`.trim()),
+      number(compact(bar.volume)), number(price(bar.vwap, Math.min(8, digits + 1))), number(count(bar.trade_count)),
+      el('td', { class: 'left', title }, el('span', { class: `tag ${name}` }, name), bar.rev ? ` rev ${bar.rev}` : ''),
+      el('td', { class: 'left' }, bar.quality ?? ''),
+      el('td', { class: 'left evidence', title: evidenceTitle(bar) }, evidence(bar)));
+  }
+}
+
+/** What may still happen to a bar: its short name and the reason. */
+export function state(bar) {
+  if (bar.final) return ['final', bar.closed_by ? `closed by ${bar.closed_by === 'clock' ? 'the clock, as its symbol was idle' : 'event time'}` : 'closed'];
+  return ['open', 'trades may still change it'];
+}
+
+function evidence({ input }) {
+  return input ? `${input.partition}:${count(input.first_offset)}–${count(input.last_offset)}` : '';
+}
+
+function evidenceTitle({ input, late, duplicate, backfilled }) {
+  if (!input) return 'no offsets: this bar came as a bar';
+  const also = [[late, 'late'], [duplicate, 'duplicate'], [backfilled, 'back-filled']].filter(([n]) => n).map(([n, what]) => `${count(n)} ${what}`);
+  return [`partition ${input.partition}, offsets ${count(input.first_offset)} to ${count(input.last_offset)}`, ...also].join(', ');
+}
+
+/** The line above the chart: one bar in full. */
+export function legend(bar, { digits, window }) {
+  if (!bar) return [];
+  const { size } = windowParts(window);
+  const pair = (label, value, dir) => el('span', { class: 'pair', data: dir ? { dir } : {} }, el('i', {}, label), el('b', {}, value));
+  const dir = direction(bar.close - bar.open);
+  const [name, title] = state(bar);
+  const when = size >= 86400 ? day(bar.start) : `${day(bar.start)} ${clock(bar.start)}–${clock(bar.end)}`;
+  return [
+    el('span', { class: 'when' }, when),
+    pair('O', price(bar.open, digits), dir), pair('H', price(bar.high, digits), dir), pair('L', price(bar.low, digits), dir), pair('C', price(bar.close, digits), dir),
+    pair('Vol', compact(bar.volume)),
+    typeof bar.vwap === 'number' ? pair('VWAP', price(bar.vwap, Math.min(8, digits + 1)), 'vwap') : null,
+    bar.trade_count ? pair('Trades', count(bar.trade_count)) : null,
+    el('span', { class: `tag ${name}`, title }, bar.rev ? `${name}, rev ${bar.rev}` : name),
+    bar.quality && bar.quality !== 'complete' ? el('span', { class: 'tag flaw', title: 'the data of this bar had a hole or began inside it' }, bar.quality) : null,
+  ].filter(Boolean);
+}
