@@ -13,6 +13,7 @@ pub mod price;
 pub mod symbol;
 pub mod time;
 pub mod wide;
+pub mod window;
 
 mod json;
 mod words;

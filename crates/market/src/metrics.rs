@@ -81,14 +81,14 @@ pub struct Metrics {
     /// (close − open) / open × 100.
     pub change_pct: Option<Decimal>,
     pub trade_count: u64,
-    /// Sample standard deviation of the log returns between consecutive trades.
+    /// Sample standard deviation of the log returns between consecutive trades; formula in `window/path.rs`.
     pub volatility: Option<Decimal>,
     /// Volume of trades whose taker bought; `None` when no trade told its side.
     pub buy_volume: Option<Quantity>,
     pub partial: bool,
     pub quality: Quality,
     pub input: Input,
-    /// Trades of this window that came too late to be taken.
+    /// Trades of this window that came behind the watermark and were still taken.
     pub late: u64,
     pub duplicate: u64,
     pub backfilled: u64,

@@ -46,6 +46,16 @@ impl Wide {
         Self(if (units < 0) == (factor < 0) { magnitude } else { -magnitude })
     }
 
+    /// The 256 bits of the integer, low byte first: for state that is written down in binary.
+    pub fn to_le_bytes(self) -> [u8; 32] {
+        self.0.to_le_bytes()
+    }
+
+    /// What [`Wide::to_le_bytes`] gave.
+    pub fn from_le_bytes(bytes: [u8; 32]) -> Self {
+        Self(I256::from_le_bytes(bytes))
+    }
+
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }

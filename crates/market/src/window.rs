@@ -1,0 +1,39 @@
+//! Windows over event time: trades in, [`Metrics`](crate::Metrics) out.
+//!
+//! A [`Fold`] holds the windows of every symbol of one partition. It is a state machine without a clock or a socket: the caller
+//! gives it trades in the order of the partition and, now and then, the time; it gives back records, and what has to be saved.
+//!
+//! **Event time.** The watermark of a symbol is its latest accepted event time minus the out-of-orderness. A window `[start, end)`,
+//! aligned to 1970 UTC, closes when the watermark reaches its end and is *final* when it reaches its end plus the lateness. In
+//! between, late trades make revisions. A trade for which every window is final is [`Outcome::Late`].
+//!
+//! **Clock.** While a partition is behind, only event time decides. When it is caught up, a window whose end is longer ago than
+//! lateness plus idle, of a symbol that has been silent that long, is told as final, `closed_by: clock`. The watermark does not move
+//! and the state stays; should a trade come after all, a further revision follows.
+//!
+//! **Promises.**
+//! - The last record of a window is a function of its trades: speed, batches, restarts and, among trades in time, order change no
+//!   byte of it save `rev`, `closed_by` and the provenance (`input`, `late`, `duplicate`).
+//! - Sums are exact; quotients are rounded half-even to 12 digits, once.
+//! - A restored fold continues exactly as the saved one would have ([`Fold::save`], [`Fold::restore`]).
+//! - A trade costs one update per grid of panes ([`layout`]), however many windows overlap.
+//!
+//! Trades are told apart by (venue, symbol, trade id), never by value. Ties of event time are ordered by numeric trade id, else by
+//! offset. Trades of zero size move prices, never volume. Formulas of TWAP and volatility: `path.rs`.
+
+pub mod layout;
+
+mod book;
+mod bytes;
+mod fold;
+mod pane;
+mod path;
+mod record;
+mod seen;
+
+pub use bytes::StateError;
+pub use fold::{Counts, Emit, Fold, Input, Moment, Options, Outcome};
+pub use layout::{Layout, LayoutError};
+
+#[cfg(test)]
+mod tests;

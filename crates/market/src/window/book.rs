@@ -1,0 +1,308 @@
+//! One symbol: its panes, its watermark, and which trades it takes.
+//!
+//! In: the trades of one symbol in the order of its partition, the caller's clock now and then. Out: records, and what to save.
+//!
+//! The watermark is the latest accepted event time minus the out-of-orderness; it only moves forward and belongs to the symbol, so
+//! no symbol holds or hurries another. Against it a trade is one of three:
+//!
+//! - *in time* (not behind the watermark minus the lateness): it reaches every window that holds it, and its place in the order of
+//!   trades is found exactly, since the trades around it are still kept one by one (the *tail*);
+//! - *later*, but a long window is still open: that window takes it into all sums and extremes, though not into the path (TWAP,
+//!   volatility), whose neighbours are gone; windows it missed are counted;
+//! - *late*: no window takes it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::decimal::Decimal;
+use crate::metrics::Metrics;
+
+use super::fold::{Counts, Input, Outcome, Settings};
+use super::layout::floor;
+use super::pane::{Folded, Pane};
+use super::path::{Order, Step, Tick};
+use super::seen::{Id, Seen};
+
+mod close;
+mod save;
+
+pub(crate) use save::{Part, VERSION};
+
+/// Before the first trade.
+const NEVER: i64 = i64::MIN;
+
+pub(crate) struct Book {
+    pub symbol: Box<str>,
+    /// Names of venues; their places here are their numbers in `seen`.
+    venues: Vec<Box<str>>,
+    grids: Vec<Lane>,
+    /// Trades that can still get a new neighbour, in order.
+    tail: VecDeque<Tick>,
+    /// The last trade that cannot.
+    settled: Option<(i64, Decimal)>,
+    /// The latest accepted event time.
+    latest: i64,
+    watermark: i64,
+    /// The watermark up to which windows have been closed.
+    fired: i64,
+    /// The watermark at which a window next has to be closed: most trades only look at this.
+    due: i64,
+    /// What has been said about windows that are not over, by window and start.
+    marks: BTreeMap<(usize, i64), Mark>,
+    seen: Seen,
+    /// Times in which the venue's stream is known to be broken.
+    gaps: Vec<(i64, i64)>,
+    clock: Clock,
+    saved: Saved,
+    /// Waits in the fold's list of changed books.
+    pub listed: bool,
+    /// Waits in the fold's list of books to save.
+    pub dirty: bool,
+}
+
+/// The panes of one grid.
+#[derive(Default)]
+struct Lane {
+    /// In order of their start.
+    panes: VecDeque<Pane>,
+    /// The first event time this grid took: windows that began before it saw only a part of themselves.
+    since: Option<i64>,
+}
+
+/// What readers know of a window that may still change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark {
+    next_rev: u32,
+    /// The version of the window's content that was told.
+    version: u64,
+    /// It was told as final, by the clock.
+    by_clock: bool,
+}
+
+/// The caller's clock, as far as this symbol has to remember it. A tick alone does not make the book dirty: after a restart a symbol
+/// may be taken for active a little longer than it was, which delays a close by the clock and nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Clock {
+    /// A trade came since the last tick.
+    fresh: bool,
+    /// The tick that saw the last trade.
+    active: i64,
+    /// The tick that last emitted updates.
+    updated: i64,
+    /// Everything there is has been closed by the clock.
+    at_rest: bool,
+}
+
+/// What the changelog holds of this book besides its panes and ids.
+#[derive(Default)]
+struct Saved {
+    /// Stretches of the tail that were saved by themselves.
+    slots: BTreeSet<i64>,
+    /// Stretches that changed since.
+    changed: BTreeSet<i64>,
+    /// Stretches that are being restored.
+    restored: BTreeMap<i64, Vec<Tick>>,
+    /// Saved panes that are gone: length, start.
+    gone: Vec<(i64, i64)>,
+}
+
+impl Book {
+    pub fn new(symbol: &str, settings: &Settings) -> Self {
+        Self {
+            symbol: symbol.into(),
+            venues: Vec::new(),
+            grids: settings.layout.grids.iter().map(|_| Lane::default()).collect(),
+            tail: VecDeque::new(),
+            settled: None,
+            latest: NEVER,
+            watermark: NEVER,
+            fired: NEVER,
+            due: i64::MAX,
+            marks: BTreeMap::new(),
+            seen: Seen::default(),
+            gaps: Vec::new(),
+            clock: Clock::default(),
+            saved: Saved::default(),
+            listed: false,
+            dirty: false,
+        }
+    }
+
+    pub fn watermark(&self) -> Option<i64> {
+        (self.watermark != NEVER).then_some(self.watermark)
+    }
+
+    /// The event time before which everything is final.
+    fn horizon(&self, settings: &Settings) -> i64 {
+        self.watermark.saturating_sub(settings.lateness)
+    }
+
+    pub fn trade(
+        &mut self,
+        settings: &Settings,
+        input: &Input<'_>,
+        counts: &mut Counts,
+        out: &mut Vec<Metrics>,
+    ) -> Outcome {
+        let identity = input.trade_id.map(|text| self.identity(input.venue, text));
+        if let Some((venue, id)) = identity
+            && self.seen.contains(venue, id)
+        {
+            self.note_duplicate(settings, input.event_time);
+            return Outcome::Duplicate;
+        }
+        let tie = identity.and_then(|(_, id)| id.number()).unwrap_or(Order::NO_ID);
+        let order = Order { time: input.event_time, tie, offset: input.offset };
+        let folded = Folded::new(Tick { order, price: input.price.get() }, input, input.event_time < self.watermark);
+        if input.event_time >= self.horizon(settings) {
+            for grid in 0..self.grids.len() {
+                self.add(settings, grid, &folded);
+            }
+            self.insert_tick(settings, folded.tick);
+        } else if !self.add_late(settings, &folded, counts) {
+            return Outcome::Late;
+        }
+        if let Some((venue, id)) = identity {
+            counts.forgotten_ids += self.seen.insert(floor(input.event_time, settings.bucket), venue, id);
+        }
+        self.clock.fresh = true;
+        self.clock.at_rest = false;
+        if input.event_time > self.latest {
+            self.latest = input.event_time;
+            self.advance(settings, input.event_time.saturating_sub(settings.out_of_orderness), out);
+        }
+        Outcome::Folded
+    }
+
+    fn identity(&mut self, venue: &str, id: &str) -> (u8, Id) {
+        let number = match self.venues.iter().position(|v| **v == *venue) {
+            Some(number) => number,
+            None if self.venues.len() < usize::from(u8::MAX) => {
+                self.venues.push(venue.into());
+                self.venues.len() - 1
+            }
+            // More venues than there are numbers: the rest share the last, and their ids carry the name.
+            None => return (u8::MAX, Id::new(&format!("{venue}\n{id}"))),
+        };
+        (number as u8, Id::new(id))
+    }
+
+    /// A duplicate is told in the records of its time, as long as there are any.
+    fn note_duplicate(&mut self, settings: &Settings, time: i64) {
+        for (grid, lane) in self.grids.iter_mut().enumerate() {
+            let start = floor(time, settings.layout.grids[grid].pane);
+            if let Some(pane) = lane.find(start) {
+                pane.add_duplicate();
+            }
+        }
+    }
+
+    /// Adds to the pane of one grid, making it if need be.
+    fn add(&mut self, settings: &Settings, grid: usize, folded: &Folded) {
+        let time = folded.tick.order.time;
+        let start = floor(time, settings.layout.grids[grid].pane);
+        let lane = &mut self.grids[grid];
+        if lane.since.is_none_or(|since| time < since) {
+            lane.since = Some(time);
+            // Windows that were partial may be so no more.
+            lane.panes.iter_mut().for_each(Pane::touch);
+        }
+        if let Some(pane) = lane.find(start) {
+            pane.add(folded);
+            return;
+        }
+        let at = lane.panes.partition_point(|p| p.start < start);
+        lane.panes.insert(at, Pane::new(start, folded));
+        self.due = self.due.min(self.next_due(settings, grid, start));
+    }
+
+    /// A trade behind the horizon: only grids with a window that is not final take it. Returns whether any does.
+    fn add_late(&mut self, settings: &Settings, folded: &Folded, counts: &mut Counts) -> bool {
+        let (time, horizon) = (folded.tick.order.time, self.horizon(settings));
+        for (window, missed) in settings.layout.windows.iter().zip(&mut counts.late_for_window) {
+            let (first, last) = (window.next_end(time), window.last_end(time).min(horizon));
+            if first <= last {
+                *missed += ((last - first) / window.slide) as u64 + 1;
+            }
+        }
+        let mut taken = false;
+        for grid in 0..self.grids.len() {
+            if settings.layout.last_end(grid, time) > horizon {
+                self.add(settings, grid, folded);
+                taken = true;
+            }
+        }
+        taken
+    }
+
+    fn insert_tick(&mut self, settings: &Settings, tick: Tick) {
+        let at = match self.tail.back() {
+            Some(last) if last.order > tick.order => self.tail.partition_point(|t| t.order < tick.order),
+            _ => self.tail.len(),
+        };
+        self.tail.insert(at, tick);
+        if !self.saved.slots.is_empty() {
+            self.saved.changed.insert(floor(tick.order.time, settings.slot));
+        }
+    }
+
+    /// The stream of the venue was broken: windows of that time say so.
+    pub fn gap(&mut self, settings: &Settings, from: i64, to: i64) {
+        let horizon = self.horizon(settings);
+        let longest = settings.layout.longest();
+        self.gaps.retain(|(_, to)| *to >= horizon.saturating_sub(longest));
+        if to < horizon.saturating_sub(longest) || self.gaps.contains(&(from, to)) {
+            return;
+        }
+        self.gaps.push((from, to));
+        for (lane, grid) in self.grids.iter_mut().zip(&settings.layout.grids) {
+            let broken = |p: &&mut Pane| p.start <= to && p.start.saturating_add(grid.pane) > from;
+            lane.panes.iter_mut().filter(broken).for_each(Pane::touch);
+        }
+    }
+
+    /// Moves the watermark forward, settles what is behind it, and closes what is due.
+    fn advance(&mut self, settings: &Settings, watermark: i64, out: &mut Vec<Metrics>) {
+        if watermark <= self.watermark {
+            return;
+        }
+        self.watermark = watermark;
+        self.settle(self.horizon(settings));
+        if watermark >= self.due {
+            self.close(settings, out);
+        }
+    }
+
+    /// Gives the trades behind `horizon` their final place in the order.
+    fn settle(&mut self, horizon: i64) {
+        while let Some(tick) = self.tail.front() {
+            let to = (tick.order.time, tick.price);
+            if to.0 >= horizon {
+                break;
+            }
+            let step = Step::new(self.settled.unwrap_or(to), to);
+            for lane in &mut self.grids {
+                if let Some(pane) = lane.holding(to.0) {
+                    pane.path.push(to, &step);
+                    pane.dirty = true;
+                }
+            }
+            self.settled = Some(to);
+            self.tail.pop_front();
+        }
+    }
+}
+
+impl Lane {
+    /// The pane that starts at `start`: nearly always the last or the one before.
+    fn find(&mut self, start: i64) -> Option<&mut Pane> {
+        let at = self.panes.iter().rposition(|p| p.start <= start)?;
+        let pane = &mut self.panes[at];
+        (pane.start == start).then_some(pane)
+    }
+
+    /// The last pane that starts at or before `time`; for a trade that was folded, the pane it is in.
+    fn holding(&mut self, time: i64) -> Option<&mut Pane> {
+        let at = self.panes.iter().rposition(|p| p.start <= time)?;
+        Some(&mut self.panes[at])
+    }
+}

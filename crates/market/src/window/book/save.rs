@@ -1,0 +1,241 @@
+//! The state of a book as keys and values of the changelog, and back.
+//!
+//! Only what changed since the last save is written; one transaction holds all of it, so a restored book is exactly the book that
+//! was saved, and goes on exactly as it would have. Keys are `<symbol>#<part>`:
+//!
+//! | part | value |
+//! |---|---|
+//! | `head` | times, what was told, and the tail while it is short |
+//! | `pane/<length>/<start>` | one pane |
+//! | `ids/<venue>/<bucket>/<chunk>` | ranges of trade ids |
+//! | `tail/<start>` | a stretch of a tail that is long |
+
+use std::collections::BTreeSet;
+
+use super::{Book, Mark, Pane, Tick};
+use crate::decimal::Decimal;
+use crate::window::bytes::{Reader, Short, Writer};
+use crate::window::fold::Settings;
+use crate::window::layout::floor;
+
+/// The version byte of every value.
+pub(crate) const VERSION: u8 = 1;
+/// A tail of up to this many trades is kept in the head.
+const INLINE: usize = 64;
+
+/// A part of a book, as its key names it.
+pub(crate) enum Part {
+    Head,
+    Pane { length: i64, start: i64 },
+    Ids { venue: u8, bucket: i64, chunk: u32 },
+    Tail { start: i64 },
+}
+
+impl Part {
+    /// The symbol and the part of a key of the changelog.
+    pub fn parse(key: &str) -> Option<(&str, Part)> {
+        let (symbol, part) = key.rsplit_once('#')?;
+        let mut words = part.split('/');
+        let part = match words.next()? {
+            "head" => Part::Head,
+            "pane" => Part::Pane { length: words.next()?.parse().ok()?, start: words.next()?.parse().ok()? },
+            "ids" => Part::Ids {
+                venue: words.next()?.parse().ok()?,
+                bucket: words.next()?.parse().ok()?,
+                chunk: words.next()?.parse().ok()?,
+            },
+            "tail" => Part::Tail { start: words.next()?.parse().ok()? },
+            _ => return None,
+        };
+        words.next().is_none().then_some((symbol, part))
+    }
+}
+
+impl Book {
+    /// Hands out every key that changed and its new value, or `None` for a key that is to go.
+    pub fn save(&mut self, settings: &Settings, mut put: impl FnMut(&str, Option<&[u8]>)) {
+        let symbol = &self.symbol;
+        let mut w = Writer::default();
+        for (length, start) in self.saved.gone.drain(..) {
+            put(&format!("{symbol}#pane/{length}/{start}"), None);
+        }
+        for (lane, grid) in self.grids.iter_mut().zip(&settings.layout.grids) {
+            for pane in lane.panes.iter_mut().filter(|p| p.dirty) {
+                w.bytes.clear();
+                w.byte(VERSION);
+                pane.write(&mut w);
+                (pane.dirty, pane.saved) = (false, true);
+                put(&format!("{symbol}#pane/{}/{}", grid.pane, pane.start), Some(&w.bytes));
+            }
+        }
+        self.seen
+            .save(VERSION, |bucket, venue, chunk, value| put(&format!("{symbol}#ids/{venue}/{bucket}/{chunk}"), value));
+        self.save_tail(settings, &mut w, &mut put);
+        w.bytes.clear();
+        w.byte(VERSION);
+        self.write_head(settings, &mut w);
+        put(&format!("{}#head", self.symbol), Some(&w.bytes));
+    }
+
+    /// A long tail goes to slots of its own, so that a busy symbol does not rewrite all of it in every transaction.
+    fn save_tail(&mut self, settings: &Settings, w: &mut Writer, put: &mut impl FnMut(&str, Option<&[u8]>)) {
+        let mut slots = BTreeSet::new();
+        if self.tail.len() > INLINE {
+            let ticks = self.tail.make_contiguous();
+            for stretch in
+                ticks.chunk_by(|a, b| floor(a.order.time, settings.slot) == floor(b.order.time, settings.slot))
+            {
+                let slot = floor(stretch[0].order.time, settings.slot);
+                slots.insert(slot);
+                if self.saved.changed.contains(&slot) || !self.saved.slots.contains(&slot) {
+                    w.bytes.clear();
+                    w.byte(VERSION);
+                    write_ticks(stretch.iter(), w);
+                    put(&format!("{}#tail/{slot}", self.symbol), Some(&w.bytes));
+                }
+            }
+        }
+        for slot in self.saved.slots.difference(&slots) {
+            put(&format!("{}#tail/{slot}", self.symbol), None);
+        }
+        self.saved.slots = slots;
+        self.saved.changed.clear();
+    }
+
+    fn write_head(&self, settings: &Settings, w: &mut Writer) {
+        for time in [self.latest, self.watermark, self.fired, self.clock.active, self.clock.updated] {
+            w.signed(time.into());
+        }
+        w.byte(u8::from(self.clock.fresh) | u8::from(self.clock.at_rest) << 1);
+        w.unsigned(self.venues.len() as u128);
+        self.venues.iter().for_each(|v| w.text(v));
+        w.byte(self.settled.is_some().into());
+        if let Some((time, price)) = self.settled {
+            w.signed(time.into());
+            w.signed(price.units());
+        }
+        w.unsigned(self.grids.len() as u128);
+        for (lane, grid) in self.grids.iter().zip(&settings.layout.grids) {
+            w.signed(grid.pane.into());
+            w.byte(lane.since.is_some().into());
+            w.signed(lane.since.unwrap_or(0).into());
+        }
+        w.unsigned(self.marks.len() as u128);
+        for ((window, start), mark) in &self.marks {
+            w.text(&settings.layout.windows[*window].span.to_string());
+            w.signed((*start).into());
+            w.unsigned(mark.next_rev.into());
+            w.unsigned(mark.version.into());
+            w.byte(mark.by_clock.into());
+        }
+        w.unsigned(self.gaps.len() as u128);
+        for (from, to) in &self.gaps {
+            w.signed((*from).into());
+            w.signed((*to).into());
+        }
+        write_ticks(self.tail.iter().take(if self.saved.slots.is_empty() { usize::MAX } else { 0 }), w);
+    }
+
+    /// Takes back one part; `None` takes it away again. [`Book::restored`] must follow the last.
+    pub fn restore(&mut self, settings: &Settings, part: Part, value: Option<&mut Reader<'_>>) -> Result<(), Short> {
+        match (part, value) {
+            (Part::Head, Some(r)) => self.read_head(settings, r)?,
+            // Without its head a symbol has no other part left either: they go in one transaction.
+            (Part::Head, None) => {}
+            (Part::Pane { length, start }, value) => {
+                let grid = settings.layout.grids.iter().position(|g| g.pane == length);
+                let Some(lane) = grid.map(|g| &mut self.grids[g]) else {
+                    // Of windows this run does not have; their panes are to go.
+                    value.is_some().then(|| self.saved.gone.push((length, start)));
+                    return Ok(());
+                };
+                lane.panes.retain(|p| p.start != start);
+                if let Some(r) = value {
+                    lane.panes.push_back(Pane::read(start, r)?);
+                    r.end()?;
+                }
+            }
+            (Part::Ids { venue, bucket, chunk }, Some(r)) => {
+                self.seen.restore(bucket, venue, chunk, r)?;
+                r.end()?;
+            }
+            (Part::Ids { venue, bucket, chunk }, None) => self.seen.forget(bucket, venue, chunk),
+            (Part::Tail { start }, value) => {
+                self.saved.restored.remove(&start);
+                if let Some(r) = value {
+                    self.saved.restored.insert(start, read_ticks(r)?);
+                    r.end()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_head(&mut self, settings: &Settings, r: &mut Reader<'_>) -> Result<(), Short> {
+        for time in
+            [&mut self.latest, &mut self.watermark, &mut self.fired, &mut self.clock.active, &mut self.clock.updated]
+        {
+            *time = r.int()?;
+        }
+        let flags = r.byte()?;
+        (self.clock.fresh, self.clock.at_rest) = (flags & 1 != 0, flags & 2 != 0);
+        self.venues = (0..r.count()?).map(|_| r.text().map(Box::from)).collect::<Result<_, _>>()?;
+        self.settled = match r.byte()? {
+            0 => None,
+            _ => Some((r.int()?, Decimal::from_units(r.signed()?).ok_or(Short)?)),
+        };
+        for _ in 0..r.count()? {
+            let (length, some, since) = (r.int::<i64>()?, r.byte()?, r.int()?);
+            if let Some(grid) = settings.layout.grids.iter().position(|g| g.pane == length) {
+                self.grids[grid].since = (some != 0).then_some(since);
+            }
+        }
+        self.marks.clear();
+        for _ in 0..r.count()? {
+            let (name, start) = (r.text()?, r.int()?);
+            let mark = Mark { next_rev: r.small()?, version: r.small()?, by_clock: r.byte()? != 0 };
+            if let Some(window) = settings.layout.windows.iter().position(|w| w.span.to_string() == name) {
+                self.marks.insert((window, start), mark);
+            }
+        }
+        self.gaps = (0..r.count()?).map(|_| Ok((r.int()?, r.int()?))).collect::<Result<_, Short>>()?;
+        self.tail = read_ticks(r)?.into();
+        r.end()
+    }
+
+    /// Every part is back: puts them in order and drops what time has passed, should its removal have been missed.
+    pub fn restored(&mut self, settings: &Settings) {
+        let horizon = self.horizon(settings);
+        for (slot, ticks) in std::mem::take(&mut self.saved.restored) {
+            self.saved.slots.insert(slot);
+            self.tail.extend(ticks.into_iter().filter(|t| t.order.time >= horizon));
+        }
+        // Slots may have been cut otherwise by other settings: all are written again.
+        self.saved.changed.clone_from(&self.saved.slots);
+        self.tail.make_contiguous().sort_unstable_by_key(|t| t.order);
+        for lane in &mut self.grids {
+            lane.panes.make_contiguous().sort_unstable_by_key(|p| p.start);
+        }
+        self.seen.restored();
+        self.drop_over(settings);
+    }
+}
+
+fn write_ticks<'a>(ticks: impl ExactSizeIterator<Item = &'a Tick>, w: &mut Writer) {
+    w.unsigned(ticks.len() as u128);
+    let mut before = Tick::ZERO;
+    for tick in ticks {
+        tick.write_after(&before, w);
+        before = *tick;
+    }
+}
+
+fn read_ticks(r: &mut Reader<'_>) -> Result<Vec<Tick>, Short> {
+    let mut before = Tick::ZERO;
+    (0..r.count()?)
+        .map(|_| {
+            before = Tick::read_after(&before, r)?;
+            Ok(before)
+        })
+        .collect()
+}

@@ -1,0 +1,105 @@
+//! The record of a window, from its sums and its path. Everything is rounded here, once.
+
+use crate::decimal::Decimal;
+use crate::metrics::{ClosedBy, Input, Metrics, Quality, VwapReason};
+use crate::price::{Price, Quantity};
+use crate::wide::Wide;
+
+use super::fold::Settings;
+use super::pane::Sums;
+use super::path::Path;
+
+/// Digits after the point of the volatility, whose 16 significant digits are those of a double.
+const VOLATILITY_DIGITS: usize = 18;
+
+/// How the record is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    pub rev: u32,
+    pub is_final: bool,
+    pub closed_by: Option<ClosedBy>,
+}
+
+/// What is known of the input's completeness.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Coverage {
+    pub partial: bool,
+    pub gap: bool,
+}
+
+impl Coverage {
+    fn quality(self, backfilled: u64) -> Quality {
+        match self {
+            Self { partial: true, .. } => Quality::Partial,
+            Self { gap: true, .. } => Quality::Gap,
+            _ if backfilled > 0 => Quality::Backfilled,
+            _ => Quality::Complete,
+        }
+    }
+}
+
+/// `(close - open) / open × 100`; undefined unless the opening price is positive.
+fn change_pct(open: Decimal, close: Decimal) -> Option<Decimal> {
+    if open.is_negative() || open.is_zero() {
+        return None;
+    }
+    Wide::product(close.checked_sub(open)?, Decimal::from_int(100)).divide(Wide::of(open))
+}
+
+/// A sum as a size. Beyond 20 digits before the point the largest size there is; no market trades that much.
+fn size(sum: Wide) -> Quantity {
+    Quantity::new(sum.sum().unwrap_or(Decimal::MAX)).unwrap_or(Quantity::ZERO)
+}
+
+/// What a record is made from.
+pub(crate) struct Content<'a> {
+    pub symbol: &'a str,
+    /// The number of the window.
+    pub window: usize,
+    pub start: i64,
+    pub sums: &'a Sums,
+    pub path: &'a Path,
+    pub coverage: Coverage,
+}
+
+pub(crate) fn metrics(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
+    let Content { symbol, start, sums, path, coverage, .. } = *content;
+    let window = &settings.layout.windows[content.window];
+    let end = start.saturating_add(window.size);
+    let exact = |value: Option<Decimal>| if sums.overflow { None } else { value };
+    let vwap = exact(sums.quote.divide(sums.volume));
+    let no_vwap = if sums.volume.is_zero() { VwapReason::ZeroVolume } else { VwapReason::Precision };
+    let trades = i64::try_from(sums.trades).unwrap_or(i64::MAX);
+    Metrics {
+        symbol: symbol.to_owned(),
+        window: window.span,
+        window_start: start,
+        window_end: end,
+        rev: told.rev,
+        is_final: told.is_final,
+        closed_by: told.closed_by,
+        open: Some(Price::new(sums.open.price)),
+        high: Some(Price::new(sums.high)),
+        low: Some(Price::new(sums.low)),
+        close: Some(Price::new(sums.close.price)),
+        volume: size(sums.volume),
+        quote_volume: exact(sums.quote.product_sum()),
+        vwap,
+        vwap_reason: vwap.is_none().then_some(no_vwap),
+        twap: path.twap(end),
+        average: exact(sums.prices.divide(Wide::count(trades))),
+        min: Some(Price::new(sums.low)),
+        max: Some(Price::new(sums.high)),
+        change_pct: change_pct(sums.open.price, sums.close.price),
+        trade_count: sums.trades,
+        volatility: path.volatility().and_then(|v| Decimal::from_f64(v, VOLATILITY_DIGITS)),
+        buy_volume: (sums.sided > 0).then(|| size(sums.buys)),
+        partial: coverage.partial,
+        quality: coverage.quality(sums.backfilled),
+        input: Input { partition: settings.partition, first_offset: sums.first_offset, last_offset: sums.last_offset },
+        late: sums.late,
+        duplicate: sums.duplicate,
+        backfilled: sums.backfilled,
+        config: settings.config.clone(),
+    }
+}

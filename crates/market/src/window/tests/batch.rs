@@ -1,0 +1,98 @@
+//! The same metrics computed the plain way: sort the trades of a window, then look at all of them. Shares no code with the fold
+//! but the exact numbers.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::interval::Span;
+use crate::metrics::{Quality, VwapReason};
+use crate::wide::Wide;
+
+fn sum(values: impl Iterator<Item = Wide>) -> Wide {
+    values.fold(Wide::ZERO, |a, b| a.checked_add(b).unwrap())
+}
+
+fn sort_key(p: &Print) -> (i64, u64, i64) {
+    (p.time, p.id.as_ref().and_then(|id| id.parse().ok()).unwrap_or(u64::MAX), p.offset)
+}
+
+/// Every window that holds a trade, as [`content`] leaves it.
+pub(crate) fn metrics(symbol: &str, prints: &[Print], spans: &[Span], config: &str) -> Vec<Metrics> {
+    let first = prints.iter().map(|p| p.time).min().unwrap_or(0);
+    let mut windows: BTreeMap<(Span, i64), Vec<&Print>> = BTreeMap::new();
+    for print in prints {
+        for span in spans {
+            let slide = span.slide().ns();
+            let mut start = print.time.div_euclid(slide) * slide;
+            while start > print.time - span.size().ns() {
+                windows.entry((*span, start)).or_default().push(print);
+                start -= slide;
+            }
+        }
+    }
+    let records = windows.into_iter().map(|((span, start), mut trades)| {
+        trades.sort_by_key(|p| sort_key(p));
+        record(symbol, span, start, &trades, start < first, config)
+    });
+    records.collect()
+}
+
+fn record(symbol: &str, span: Span, start: i64, trades: &[&Print], partial: bool, config: &str) -> Metrics {
+    let end = start + span.size().ns();
+    let (open, close) = (trades[0].price, trades[trades.len() - 1].price);
+    let high = trades.iter().map(|t| t.price).max().unwrap();
+    let low = trades.iter().map(|t| t.price).min().unwrap();
+    let volume = sum(trades.iter().map(|t| Wide::of(t.quantity)));
+    let quote = sum(trades.iter().map(|t| Wide::product(t.price, t.quantity)));
+    let bought = sum(trades.iter().filter(|t| t.side == Some(Side::Buy)).map(|t| Wide::of(t.quantity)));
+    let until = |i: usize| trades.get(i + 1).map_or(end, |t| t.time);
+    let weighted = sum(trades.iter().enumerate().map(|(i, t)| Wide::times(t.price, until(i) - t.time)));
+    let change = Wide::product(close.checked_sub(open).unwrap(), Decimal::from_int(100)).divide(Wide::of(open));
+    let quantity = |sum: Wide| Quantity::new(sum.sum().unwrap()).unwrap();
+    let vwap = quote.divide(volume);
+    Metrics {
+        symbol: symbol.into(),
+        window: span,
+        window_start: start,
+        window_end: end,
+        rev: 0,
+        is_final: true,
+        closed_by: None,
+        open: Some(Price::new(open)),
+        high: Some(Price::new(high)),
+        low: Some(Price::new(low)),
+        close: Some(Price::new(close)),
+        volume: quantity(volume),
+        quote_volume: quote.product_sum(),
+        vwap,
+        vwap_reason: vwap.is_none().then_some(VwapReason::ZeroVolume),
+        twap: weighted.divide(Wide::count(end - trades[0].time)),
+        average: sum(trades.iter().map(|t| Wide::of(t.price))).divide(Wide::count(trades.len() as i64)),
+        min: Some(Price::new(low)),
+        max: Some(Price::new(high)),
+        change_pct: if open > Decimal::ZERO { change } else { None },
+        trade_count: trades.len() as u64,
+        volatility: None,
+        buy_volume: trades.iter().any(|t| t.side.is_some()).then(|| quantity(bought)),
+        partial,
+        quality: if partial { Quality::Partial } else { Quality::Complete },
+        input: Offsets { partition: 0, first_offset: 0, last_offset: 0 },
+        late: 0,
+        duplicate: 0,
+        backfilled: 0,
+        config: config.to_owned(),
+    }
+}
+
+/// The volatility of trades in order, two passes in doubles; and the sum of the squared returns, the size of what cancels in it.
+pub(crate) fn volatility(prints: &mut [Print]) -> Option<(f64, f64)> {
+    prints.sort_by_key(sort_key);
+    let prices: Vec<f64> = prints.iter().map(|p| p.price.to_f64()).collect();
+    if prices.len() < 3 || prices.iter().any(|p| *p <= 0.0) {
+        return None;
+    }
+    let r: Vec<f64> = prices.windows(2).map(|w| ((w[1] - w[0]) / w[0]).ln_1p()).collect();
+    let mean = r.iter().sum::<f64>() / r.len() as f64;
+    let variance = r.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (r.len() - 1) as f64;
+    Some((variance.sqrt(), r.iter().map(|x| x * x).sum()))
+}

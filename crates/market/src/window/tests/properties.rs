@@ -1,0 +1,269 @@
+//! What must hold for all inputs.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::interval::Span;
+
+/// `PROPTEST_CASES` asks for more.
+fn cases() -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(asked.unwrap_or(96)) }
+}
+
+const SYMBOL: &str = "BINANCE:BTCUSDT";
+
+fn spans(texts: &[&str]) -> Vec<Span> {
+    texts.iter().map(|t| t.parse().unwrap()).collect()
+}
+
+/// Windows as different as a run may ask for: several grids, deep overlap.
+fn some_windows() -> impl Strategy<Value = Vec<Span>> {
+    prop_oneof![
+        Just(spans(&["1m", "5m/1m"])),
+        Just(spans(&["1s", "1m", "5m/1m", "1h"])),
+        Just(spans(&["30s/1s", "7s"])),
+        Just(spans(&["1d", "2s"])),
+    ]
+}
+
+/// Options, and how much later than in order a trade may come and still be in time.
+fn some_options() -> impl Strategy<Value = Options> {
+    let times = (prop_oneof![Just(0), Just(2 * S), Just(20 * S)], prop_oneof![Just(0), Just(S), Just(90 * S)]);
+    let emit = prop_oneof![Just(Emit::OnClose), Just(Emit::OnUpdate), Just(Emit::Both)];
+    (some_windows(), times, emit).prop_map(|(windows, (ooo, lateness), emit)| Options {
+        windows,
+        out_of_orderness_ns: ooo,
+        lateness_ns: lateness,
+        idle_ns: 5 * S,
+        emit,
+        throttle_ns: S,
+    })
+}
+
+#[derive(Clone, Debug)]
+struct Raw {
+    wait: i64,
+    cents: i64,
+    size: i64,
+    side: Option<Side>,
+    /// How late it comes, as a share of what is allowed.
+    delay: f64,
+}
+
+fn some_trades(most: usize) -> impl Strategy<Value = Vec<Raw>> {
+    // Several in one millisecond, dense seconds, and silences of minutes.
+    let wait = prop_oneof![4 => Just(0), 4 => 0..S, 2 => 0..10 * S, 1 => 0..400 * S];
+    let side = prop_oneof![Just(None), Just(Some(Side::Buy)), Just(Some(Side::Sell))];
+    let size = prop_oneof![1 => Just(0), 6 => 1i64..1_000_000_000];
+    let raw = (wait, 1i64..10_000_000, size, side, 0.0..1.0f64);
+    prop::collection::vec(
+        raw.prop_map(|(wait, cents, size, side, delay)| Raw { wait, cents, size, side, delay }),
+        1..most,
+    )
+}
+
+/// Trades in the order of their times, then as they come: each delayed by its share of `allowed`.
+fn prints(raw: &[Raw], start: i64, allowed: i64) -> Vec<Print> {
+    let mut time = start;
+    let mut prints: Vec<(i64, Print)> = Vec::new();
+    for (id, raw) in raw.iter().enumerate() {
+        time += raw.wait;
+        let price = Decimal::from_units(i128::from(raw.cents) * 10i128.pow(16)).unwrap();
+        let quantity = Decimal::from_units(i128::from(raw.size) * 10i128.pow(10)).unwrap();
+        let print = Print { time, id: Some((id * 3).to_string()), price, quantity, side: raw.side, offset: 0 };
+        prints.push((time + (raw.delay * allowed as f64) as i64, print));
+    }
+    prints.sort_by_key(|(arrival, _)| *arrival);
+    (0..).zip(prints).map(|(offset, (_, print))| Print { offset, ..print }).collect()
+}
+
+fn feed(fold: &mut Fold, prints: &[Print], out: &mut Vec<Metrics>) -> Vec<Outcome> {
+    prints.iter().map(|p| fold.trade(&p.input(SYMBOL), out)).collect()
+}
+
+fn finals(options: &Options, prints: &[Print]) -> Vec<Metrics> {
+    let (mut fold, mut out) = (Fold::new(options, 0).unwrap(), Vec::new());
+    let outcomes = feed(&mut fold, prints, &mut out);
+    assert!(outcomes.iter().all(|o| *o == Outcome::Folded), "{outcomes:?}");
+    fold.tick(END, &mut out);
+    last_revisions(&out)
+}
+
+/// Starts before 1970, at a boundary, and in our time.
+fn some_start() -> impl Strategy<Value = i64> {
+    prop_oneof![Just(-157_420_800 * S - 17), Just(0), Just(1_723_161_255_342_000_000)]
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    /// Any order inside what is allowed gives the finals of a plain computation, to the bit.
+    #[test]
+    fn any_order_in_time_equals_the_batch(options in some_options(), raw in some_trades(120), start in some_start()) {
+        let allowed = options.out_of_orderness_ns + options.lateness_ns;
+        let arrived = prints(&raw, start, allowed);
+        let fold = finals(&options, &arrived);
+        let config = fold[0].config.clone();
+        let expected = batch::metrics(SYMBOL, &arrived, &options.windows, &config);
+        prop_assert_eq!(fold.len(), expected.len());
+        for (ours, theirs) in fold.iter().zip(&expected) {
+            prop_assert!(ours.is_final);
+            let volatility = ours.volatility;
+            prop_assert_eq!(&Metrics { volatility: None, ..content(ours) }, theirs);
+            let in_window = |p: &&Print| p.time >= ours.window_start && p.time < ours.window_end;
+            let mut trades: Vec<Print> = arrived.iter().filter(in_window).cloned().collect();
+            match (volatility.map(|v| v.to_f64()), batch::volatility(&mut trades)) {
+                // These prices jump by factors of millions: large returns that are nearly equal leave few digits of either.
+                (Some(a), Some((b, size))) => prop_assert!((a * a - b * b).abs() <= 2e-9 * b * b + 1e-14 * size, "{} {}", a, b),
+                (a, b) => prop_assert_eq!(a.is_none(), b.is_none()),
+            }
+        }
+        // Volatility too is the same to the bit for another order.
+        let sorted = finals(&options, &prints(&raw, start, 0));
+        prop_assert_eq!(fold.iter().map(content).collect::<Vec<_>>(), sorted.iter().map(content).collect::<Vec<_>>());
+    }
+
+    /// Saving and restoring at any points, with a clock running and trades beyond every bound, changes no record at all.
+    #[test]
+    fn a_restored_fold_goes_on_as_the_saved_one(
+        options in some_options(),
+        raw in some_trades(100),
+        start in some_start(),
+        restores in prop::collection::btree_set(0usize..100, 0..12),
+        ticks in prop::collection::btree_set(0usize..100, 0..20),
+    ) {
+        let mut arrived = prints(&raw, start, 400 * S);
+        // Some come twice.
+        let again: Vec<Print> = arrived.iter().step_by(7).cloned().collect();
+        arrived.extend(again);
+        (0..).zip(&mut arrived).for_each(|(offset, p)| p.offset = offset);
+        let run = |restores: &std::collections::BTreeSet<usize>| {
+            let (mut fold, mut out, mut outcomes) = (Fold::new(&options, 0).unwrap(), Vec::new(), Vec::new());
+            let mut log = Log::new();
+            for (i, print) in arrived.iter().enumerate() {
+                outcomes.push(fold.trade(&print.input(SYMBOL), &mut out));
+                if i % 31 == 5 {
+                    fold.gap(SYMBOL, print.time - S, print.time + S);
+                }
+                if ticks.contains(&i) {
+                    fold.tick(Moment { now: print.time + 50 * S, caught_up: i % 3 > 0, ending: false }, &mut out);
+                }
+                // When a symbol was last active is saved with its next trade: a restart in between only lengthens the idleness.
+                if restores.contains(&i) && outcomes[i] != Outcome::Late {
+                    log.save(&mut fold);
+                    fold = log.restore(&options);
+                }
+            }
+            fold.tick(END, &mut out);
+            log.save(&mut fold);
+            (out, outcomes, fold.watermark(SYMBOL), log.len())
+        };
+        let (restored, plain) = (run(&restores), run(&Default::default()));
+        for (a, b) in restored.0.iter().zip(&plain.0) {
+            prop_assert_eq!(a, b);
+        }
+        prop_assert_eq!((restored.0.len(), restored.1, restored.2, restored.3), (plain.0.len(), plain.1, plain.2, plain.3));
+    }
+
+    /// What the clock closed in between, how often updates were told: the last revisions tell the same.
+    #[test]
+    fn the_clock_changes_no_last_revision(
+        options in some_options(),
+        raw in some_trades(100),
+        start in some_start(),
+        ticks in prop::collection::btree_map(0usize..100, (0..600 * S, any::<bool>()), 0..30),
+    ) {
+        let allowed = options.out_of_orderness_ns + options.lateness_ns;
+        let arrived = prints(&raw, start, allowed);
+        let expected = finals(&options, &arrived);
+        let (mut fold, mut out) = (Fold::new(&options, 0).unwrap(), Vec::new());
+        let mut now = start;
+        for (i, print) in arrived.iter().enumerate() {
+            prop_assert_eq!(fold.trade(&print.input(SYMBOL), &mut out), Outcome::Folded);
+            now = now.max(print.time);
+            if let Some((wait, caught_up)) = ticks.get(&i) {
+                for _ in 0..2 {
+                    now += wait;
+                    fold.tick(Moment { now, caught_up: *caught_up, ending: false }, &mut out);
+                }
+            }
+        }
+        fold.tick(END, &mut out);
+        let ours = last_revisions(&out);
+        prop_assert!(ours.iter().all(|r| r.is_final));
+        prop_assert_eq!(ours.iter().map(content).collect::<Vec<_>>(), expected.iter().map(content).collect::<Vec<_>>());
+        prop_assert!(out.iter().filter(|r| r.closed_by.is_none()).all(|r| options.emit != Emit::OnClose && !r.is_final));
+    }
+
+    /// Every trade has one outcome, and what was folded is in the windows: nothing is lost, nothing is counted twice.
+    #[test]
+    fn volume_is_conserved(options in some_options(), raw in some_trades(150), start in some_start(), copies in 1usize..5) {
+        let size: Span = "10s".parse().unwrap();
+        let options = Options { windows: vec![size], ..options };
+        let mut arrived = prints(&raw, start, 300 * S);
+        let again: Vec<Print> = arrived.iter().step_by(copies).cloned().collect();
+        arrived.extend(again);
+        let (mut fold, mut out) = (Fold::new(&options, 0).unwrap(), Vec::new());
+        let outcomes = feed(&mut fold, &arrived, &mut out);
+        fold.tick(END, &mut out);
+        let total = |of: &mut dyn Iterator<Item = i128>| of.sum::<i128>();
+        let folded = arrived.iter().zip(&outcomes).filter(|(_, o)| **o == Outcome::Folded);
+        let last = last_revisions(&out);
+        prop_assert_eq!(
+            total(&mut last.iter().map(|r| r.volume.get().units())),
+            total(&mut folded.clone().map(|(p, _)| p.quantity.units()))
+        );
+        prop_assert_eq!(last.iter().map(|r| r.trade_count).sum::<u64>(), folded.count() as u64);
+        let late = outcomes.iter().filter(|o| **o == Outcome::Late).count() as u64;
+        prop_assert_eq!(fold.counts().late_for_window[0], late);
+        for r in &last {
+            prop_assert!(r.low <= r.open && r.low <= r.close && r.high >= r.open && r.high >= r.close);
+        }
+    }
+}
+
+/// Some trades carry no id: ties are then broken by offset, and equal trades are two trades.
+#[test]
+fn without_ids_nothing_is_a_duplicate() {
+    let options = Options { windows: spans(&["1m"]), ..Options::default() };
+    let print = |offset| Print {
+        time: 0,
+        id: None,
+        price: Decimal::from_int(7 + offset),
+        quantity: Decimal::ONE,
+        side: None,
+        offset,
+    };
+    let last = finals(&options, &[print(0), print(0), print(1), print(2)]);
+    assert_eq!(last[0].trade_count, 4);
+    assert_eq!(
+        (last[0].open.unwrap().get(), last[0].close.unwrap().get()),
+        (Decimal::from_int(7), Decimal::from_int(9))
+    );
+    assert_eq!(last[0].buy_volume, None);
+}
+
+/// State that this version did not write is refused by name, not misread.
+#[test]
+fn foreign_state_is_refused() {
+    let mut fold = Fold::new(&Options::default(), 0).unwrap();
+    assert!(matches!(fold.restore(b"AAPL", Some(b"x")), Err(StateError::Key(_))));
+    assert!(matches!(fold.restore(b"AAPL#pane/1", Some(b"x")), Err(StateError::Key(_))));
+    assert!(matches!(fold.restore(b"AAPL#head", Some(&[9])), Err(StateError::Version { found: 9, .. })));
+    assert!(matches!(fold.restore(b"AAPL#head", Some(&[1, 0])), Err(StateError::Damaged(_))));
+    assert!(matches!(fold.restore(b"AAPL#head", Some(&[])), Err(StateError::Damaged(_))));
+}
+
+proptest! {
+    /// Damaged state is an error or a state, never a panic.
+    #[test]
+    fn damaged_state_never_panics(values in prop::collection::vec((0usize..4, prop::collection::vec(any::<u8>(), 0..80)), 1..6)) {
+        let mut fold = Fold::new(&Options::default(), 0).unwrap();
+        let keys = ["A#head", "A#pane/60000000000/0", "A#ids/0/0/0", "A#tail/0"];
+        for (key, mut value) in values {
+            value.insert(0, 1);
+            let _ = fold.restore(keys[key].as_bytes(), Some(&value));
+        }
+    }
+}
