@@ -23,6 +23,7 @@ use std::net::SocketAddr;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use environment::dotenv;
 pub use load::load;
 pub use render::{docs_markdown, example_yaml, print, undocumented};
 

@@ -110,6 +110,12 @@ fn read_dotenv(path: &Path) -> Result<Option<(String, String)>, String> {
     }
 }
 
+/// Reads `.env` for what others take from the process's environment, such as clap's `env`. The first thing in a `main`
+/// that does not begin with [`crate::main`].
+pub fn dotenv() -> Result<(), String> {
+    Environment::of_process().map(drop)
+}
+
 /// Puts the variables that others read (`AWS_ACCESS_KEY_ID`) into the process's environment, where it lacks them. Only
 /// while no second thread can be reading it; later callers leave it as it is.
 fn adopt(variables: &[(String, String)]) {
