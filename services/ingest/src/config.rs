@@ -35,6 +35,8 @@ pub struct Config {
     /// nothing is a duplicate.
     #[serde(rename = "loop")]
     pub repeat: bool,
+    /// End a loop after this many passes; 0 never ends it.
+    pub passes: u64,
     /// `now` moves a recording to the present: its first event happens when the replay starts.
     pub rebase: Rebase,
     /// Go on where an earlier, interrupted replay of the same file stopped. `false` replays it from its first row.
@@ -63,6 +65,7 @@ impl Default for Config {
             sample: false,
             sample_every: Duration::from_secs(1),
             repeat: false,
+            passes: 0,
             rebase: Rebase::default(),
             resume: true,
             seed: 42,
@@ -161,6 +164,7 @@ impl harness::Config for Config {
         Flag::own("rate", "rate", "N", "Replay N rows per second, evenly"),
         Flag::own("sample", "sample", "", "Produce one random row each second"),
         Flag::own("loop", "loop", "", "Begin again at the end, with times and trade ids moved on"),
+        Flag::own("passes", "passes", "N", "End a loop after N passes"),
         Flag::own("rebase", "rebase", "now|none", "Move the recording to the present"),
         Flag::UNTIL_END,
     ];
@@ -185,6 +189,9 @@ impl harness::Config for Config {
         }
         if !self.rate.is_finite() || self.rate < 0.0 {
             return Err(format!("rate {} is not a number of rows per second", self.rate));
+        }
+        if self.passes > 0 && !self.repeat {
+            return Err(format!("passes: {} passes need `loop: true`", self.passes));
         }
         if self.sample && self.repeat {
             return Err("sample and loop exclude each other: sampling never ends".to_owned());

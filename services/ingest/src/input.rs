@@ -158,7 +158,8 @@ mod tests {
     #[test]
     fn damage_inside_is_said() {
         let mut packed = gzip(&b"some text that is long enough to damage\n".repeat(50));
-        let middle = packed.len() - 9;
+        // In the checksum, so that the text itself is whole.
+        let middle = packed.len() - 6;
         packed[middle] ^= 0xff;
         assert!(read(packed).1.unwrap().contains("damaged"));
     }

@@ -260,9 +260,14 @@ impl Replay {
     }
 
     fn advance(&mut self, index: usize) {
-        let repeat = self.config.repeat && !self.env.drain.is_set();
+        let passes = match (self.config.repeat, self.config.passes) {
+            (true, 0) if self.env.drain.is_set() => Some(0),
+            (true, 0) => None,
+            (true, passes) => Some(passes),
+            (false, _) => Some(1),
+        };
         let reel = &mut self.reels[index];
-        reel.advance(repeat);
+        reel.advance(passes);
         if reel.has_ended()
             && let Some(error) = &reel.error
         {

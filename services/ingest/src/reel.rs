@@ -105,8 +105,8 @@ impl Reel {
         self.known = known;
     }
 
-    /// Gets the next piece in hand. `repeat` goes round at the end of the file.
-    pub fn advance(&mut self, repeat: bool) {
+    /// Gets the next piece in hand. At the end of the file it goes round until `passes` are done; `None` is for ever.
+    pub fn advance(&mut self, passes: Option<u64>) {
         loop {
             match self.opened.source.next(&mut self.piece) {
                 Ok(Step::Piece) => {
@@ -122,7 +122,8 @@ impl Reel {
                 }
                 Ok(Step::End) => {
                     self.passes += 1;
-                    if !repeat || self.is_endless() || self.pass_events == 0 {
+                    let done = passes.is_some_and(|passes| self.passes >= passes);
+                    if done || self.is_endless() || self.pass_events == 0 {
                         self.state = State::Ended;
                         return;
                     }

@@ -36,7 +36,7 @@ impl Sample {
     pub fn read(replay: &mut Replay) -> streams::Result<Sample> {
         let mut sample = Sample { records: Vec::new(), rows: Vec::new() };
         for index in 0..replay.reels.len() {
-            replay.reels[index].advance(false);
+            replay.reels[index].advance(Some(1));
             while replay.reels[index].state == State::Loaded && sample.records.len() < MOST_BYTES {
                 replay.tally.read();
                 sample.keep(replay, index);
@@ -44,7 +44,7 @@ impl Sample {
                 if reel.piece.bad.is_some() && !reel.known.covers(reel.pass, reel.piece.line) {
                     replay.write_bad(index)?;
                 }
-                replay.reels[index].advance(false);
+                replay.reels[index].advance(Some(1));
                 replay.housekeep_sometimes();
                 if replay.env.shutdown.is_set() {
                     break;

@@ -151,7 +151,8 @@ fn resume(reel: &mut Reel, checkpoint: Option<Checkpoint>, known: Option<Known>,
     reel.course.base = checkpoint.base;
     let known = known.unwrap_or_else(|| Known::up_to(checkpoint.pass, checkpoint.line));
     let (pass, line) = known.floor();
-    if checkpoint.ended && !config.repeat && !config.sample {
+    let goes_round = config.repeat && (config.passes == 0 || pass < config.passes);
+    if checkpoint.ended && !goes_round && !config.sample {
         tracing::info!(feed = reel.feed.name, "replayed to its end already; `resume: false` replays it again");
         reel.end();
     } else if (pass, line) > (0, 0) {

@@ -75,8 +75,12 @@ struct TradeFrame<'a> {
     #[serde(rename = "T", borrow)]
     traded: &'a RawValue,
     m: bool,
+    /// Only USD-M frames have it.
     #[serde(rename = "X")]
     order: Option<&'a str>,
+    /// Only spot frames have it.
+    #[serde(rename = "M")]
+    ignore: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -105,6 +109,8 @@ struct AnyFrame<'a> {
     result: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
 }
 
 impl Frames {
@@ -129,26 +135,27 @@ impl Frames {
             Some("trade") => self.trade(data, received, found),
             Some(kind) => found.ignore(kind_of(kind.as_bytes()).unwrap_or("other")),
             None if any.last_update_id.is_some() => found.ignore("depth_snapshot"),
-            None if any.result.is_some() => found.ignore("answer"),
-            None if any.error.is_some() => Err(Bad::new("venue_error", super::shown(data))),
+            None if any.error.is_some() || any.code.is_some() => Err(Bad::new("venue_error", super::shown(data))),
+            None if any.result.is_some() || data.starts_with(br#"{"result":null"#) => found.ignore("answer"),
             None => found.ignore("other"),
         }
     }
 
-    fn market_of(&self, has_order_type: bool) -> Result<Market, Bad> {
-        let seen = if has_order_type { Market::UsdM } else { Market::Spot };
-        match self.market {
-            Some(market) if market != seen => Err(Bad::new(
+    /// The market of a frame whose fields tell it, or do not.
+    fn market_of(&self, seen: Option<Market>) -> Result<Market, Bad> {
+        match (self.market, seen) {
+            (Some(market), Some(seen)) if market != seen => Err(Bad::new(
                 "wrong_market",
                 format!("a frame of {} in a recording of {}: set the feed's venue", seen.venue(), market.venue()),
             )),
-            _ => Ok(seen),
+            (market, seen) => Ok(market.or(seen).unwrap_or(Market::Spot)),
         }
     }
 
     fn trade(&self, data: &[u8], received: Option<i64>, found: &mut Found) -> Result<(), Bad> {
         let frame: TradeFrame = serde_json::from_slice(data).map_err(|error| Bad::json(&error))?;
-        let market = self.market_of(frame.order.is_some())?;
+        let spot = frame.ignore.map(|_| Market::Spot);
+        let market = self.market_of(frame.order.map(|_| Market::UsdM).or(spot))?;
         if !matches!(frame.order, None | Some("MARKET")) {
             return found.ignore("not_a_market_trade");
         }
@@ -171,7 +178,7 @@ impl Frames {
 
     fn quote(&self, data: &[u8], received: Option<i64>, found: &mut Found) -> Result<(), Bad> {
         let frame: BookTicker = serde_json::from_slice(data).map_err(|error| Bad::json(&error))?;
-        let market = self.market_of(frame.traded.is_some())?;
+        let market = self.market_of(Some(if frame.traded.is_some() { Market::UsdM } else { Market::Spot }))?;
         // Spot quotes carry no time of the venue: the time of receipt is all there is.
         let event_time = match frame.traded {
             Some(text) => time("T", text)?,

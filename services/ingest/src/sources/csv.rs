@@ -29,9 +29,6 @@ impl Rows {
 
 impl Decode for Rows {
     fn decode(&mut self, text: &[u8], found: &mut Found) -> Result<(), Bad> {
-        if text.trim_ascii().is_empty() {
-            return found.ignore("blank");
-        }
         if !self.header_seen {
             self.header_seen = true;
             return found.ignore("header");
@@ -42,9 +39,13 @@ impl Decode for Rows {
         self.fields.split(text, self.layout.delimiter)?;
         let (layout, row) = (&self.layout, Row(&self.fields));
         let width = row.0.len();
+        if text.first() == Some(&layout.delimiter) && (0..width).all(|column| row.get(column).is_empty()) {
+            return Err(Bad::new("missing_field", "a row of nothing but separators"));
+        }
         // One more, empty field is what a trailing separator makes.
         if width != layout.width && !(width == layout.width + 1 && row.get(layout.width).is_empty()) {
-            return Err(row.wrong_width(layout.width));
+            let expected = layout.width;
+            return Err(Bad::new("field_count", format!("the row has {width} fields where the header has {expected}")));
         }
         let time = row.time("time", layout.time, &layout.time_format)?;
         let receive_time = match layout.receive_time {
@@ -103,14 +104,6 @@ struct Row<'a>(&'a Fields);
 impl Row<'_> {
     fn get(&self, column: usize) -> &[u8] {
         self.0.get(column).trim_ascii()
-    }
-
-    fn wrong_width(&self, expected: usize) -> Bad {
-        let width = self.0.len();
-        if (0..width).all(|column| self.get(column).is_empty()) {
-            return Bad::new("missing_field", "a row of nothing but separators");
-        }
-        Bad::new("field_count", format!("the row has {width} fields where the header has {expected}"))
     }
 
     fn time(&self, what: &str, column: usize, format: &TimeFormat) -> Result<i64, Bad> {

@@ -159,6 +159,7 @@ impl Source for LineSource {
         piece.bad = match line.cut_from {
             Some(length) => Some(too_long("line", length)),
             None if line.ending == Ending::Error => Some(Bad::new("cut_off", "the file breaks off inside this line")),
+            None if line.text.trim_ascii().is_empty() => piece.found.ignore("blank").err(),
             None => self.decoder.decode(line.text, &mut piece.found).err(),
         };
         if line.ending == Ending::EndOfFile
