@@ -5,6 +5,8 @@
 
 mod process;
 
+pub use process::cpu_seconds_spent as cpu_seconds;
+
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
