@@ -24,8 +24,7 @@ pub struct Config {
     pub lateness: Duration,
     pub idle: Duration,
     pub emit: Emit,
-    pub update_throttle: Duration,
-    pub future_tolerance: Duration,
+    pub throttle: Duration,
     pub rebuild: bool,
 }
 
@@ -33,32 +32,51 @@ const DOCS: &[(&str, &str)] = &[
     ("group", "Consumer group. Several aggregators of one group share the partitions."),
     ("input", "Topic of the trades."),
     ("output", "Topic of the metrics."),
-    ("state", "Compacted topic that holds open windows and known trade ids; as many partitions as the input."),
-    (
-        "dead_letters",
-        "Topic for records that cannot be read, that came too late, or that claim to come from the future.",
-    ),
+    ("state", "Compacted topic that holds the open windows; as many partitions as the input."),
+    ("dead_letters", "Topic for records that cannot be read, and for trades that came too late."),
     (
         "transactional_id",
         "Names this process to the brokers: the same at each start, never two processes at once. Empty: group and host.",
     ),
     (
         "commit_interval",
-        "Longest a trade waits for its transaction under backlog; without backlog it is committed at once.",
+        "Longest a metric waits for its transaction under backlog; without backlog it is committed at once. Longer: \
+         less work per record, later results.",
     ),
-    ("windows", "Windows of each symbol: `1m` is tumbling, `5m/1m` is 5 minutes long and begins every minute."),
-    ("out_of_orderness", "How far behind the latest trade of its symbol a trade may come and still be in time."),
-    ("lateness", "How long after its end, by event time, a window still takes trades, each as a revision."),
-    ("idle", "How long, beyond the lateness, a symbol must be silent before the clock closes its windows."),
-    ("emit", "on_close: closed windows and their revisions. on_update: open windows too. both."),
-    ("update_throttle", "Shortest time between two updates of the open windows of one symbol."),
-    ("future_tolerance", "A trade whose event time is later than its receive time by more than this is refused."),
-    ("rebuild", "Throw the state away and fold the input again from its start; what was emitted is emitted again."),
+    (
+        "windows",
+        "A size (`1m`: one after the other) or size/slide (`5m/1m`: of five minutes, every minute), aligned to 1970 UTC.",
+    ),
+    (
+        "out_of_orderness",
+        "How far behind the latest trade of its symbol a trade may come and still be in time. Longer: windows close \
+         later.",
+    ),
+    (
+        "lateness",
+        "How long a closed window still takes trades, as revisions; only then is it final. With 0s it is final at once, \
+         and what comes later goes to the dead letters (`late`).",
+    ),
+    (
+        "idle",
+        "The last window of a silent symbol is closed by the clock when everything is read and the symbol was silent \
+         for lateness + idle.",
+    ),
+    (
+        "emit",
+        "on_close: when a window closes, and when a late trade revises it. on_update: while it is open, and when it is \
+         final. both.",
+    ),
+    ("throttle", "Shortest time between two updates of one symbol."),
+    (
+        "rebuild",
+        "Throw the state away and fold the input again from its start. What was emitted is emitted again, from rev 0.",
+    ),
 ];
 
 impl Default for Config {
     fn default() -> Self {
-        let window = |text: &str| text.parse::<Span>().expect("a window of ours");
+        let options = Options::default();
         Config {
             common: Common::default(),
             kafka: KafkaConfig::default(),
@@ -69,16 +87,19 @@ impl Default for Config {
             dead_letters: topic::DEAD_LETTERS.to_owned(),
             transactional_id: String::new(),
             commit_interval: Duration::from_millis(20),
-            windows: vec![window("1m"), window("5m/1m")],
-            out_of_orderness: Duration::from_secs(2),
-            lateness: Duration::from_secs(0),
-            idle: Duration::from_secs(5),
-            emit: Emit::OnClose,
-            update_throttle: Duration::from_secs(1),
-            future_tolerance: Duration::from_secs(5),
+            windows: options.windows,
+            out_of_orderness: ns(options.out_of_orderness_ns),
+            lateness: ns(options.lateness_ns),
+            idle: ns(options.idle_ns),
+            emit: options.emit,
+            throttle: ns(options.throttle_ns),
             rebuild: false,
         }
     }
+}
+
+fn ns(ns: i64) -> Duration {
+    Duration(std::time::Duration::from_nanos(ns.unsigned_abs()))
 }
 
 impl Config {
@@ -89,21 +110,14 @@ impl Config {
             lateness_ns: self.lateness.as_ns(),
             idle_ns: self.idle.as_ns(),
             emit: self.emit,
-            throttle_ns: self.update_throttle.as_ns(),
+            throttle_ns: self.throttle.as_ns(),
         }
     }
 }
 
 impl harness::Config for Config {
     const ABOUT: &'static str = "Fold trades into metrics over event-time windows";
-    const FLAGS: &'static [Flag] = &[
-        Flag::BROKERS,
-        Flag::GROUP,
-        Flag::IN,
-        Flag::OUT,
-        Flag::own("windows", "windows", "WINDOW[,…]", "Windows of each symbol, such as 1m,5m/1m"),
-        Flag::UNTIL_END,
-    ];
+    const FLAGS: &'static [Flag] = &[Flag::BROKERS, Flag::GROUP, Flag::IN, Flag::OUT, Flag::UNTIL_END];
     const DOCS: &'static [&'static [(&'static str, &'static str)]] = &[streams::KAFKA_DOCS, DOCS];
 
     fn common(&self) -> &Common {
@@ -132,12 +146,18 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid() {
-        Config::default().validate().unwrap();
+        let config = Config::default();
+        config.validate().unwrap();
+        assert_eq!(config.options(), Options::default());
+        let windows: Vec<String> = config.windows.iter().map(Span::to_string).collect();
+        assert_eq!(windows, ["1m", "5m/1m"]);
     }
 
     #[test]
-    fn no_window_is_refused_by_name() {
+    fn windows_that_cannot_be_served_are_refused_by_name() {
         let config = Config { windows: Vec::new(), ..Config::default() };
-        assert!(config.validate().unwrap_err().starts_with("windows: "));
+        assert!(config.validate().unwrap_err().starts_with("windows: no window is asked for"));
+        let config = Config { windows: vec!["1h/1ms".parse().unwrap()], ..Config::default() };
+        assert!(config.validate().unwrap_err().contains("3600000 windows of `1h/1ms` would overlap"));
     }
 }

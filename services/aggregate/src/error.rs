@@ -1,5 +1,13 @@
-//! Why a trade that could be read was refused all the same.
+//! What the stage tells apart.
 
-/// Reasons of dead letters beside those of decoding.
-pub const LATE: &str = "late";
-pub const FUTURE_TIMESTAMP: &str = "future_timestamp";
+use market::window::{LayoutError, StateError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum AggregateError {
+    /// The settings ask for windows that cannot be served.
+    #[error("the windows cannot be served")]
+    Windows(#[from] LayoutError),
+    /// The changelog holds something that this program did not write, or a newer one did.
+    #[error("the state of partition {partition} cannot be restored")]
+    State { partition: i32, source: StateError },
+}

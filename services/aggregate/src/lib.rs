@@ -1,16 +1,22 @@
 //! Folds trades into metrics over event-time windows.
 //!
-//! Reads `raw-market-data`, writes `aggregated-metrics` and `dead-letter-queue`, keeps its open windows and the trade ids
-//! it knows in `finflow-aggregate-state`. Exactly once: metrics, state and consumed offsets are one Kafka transaction.
-//! What a window's last record says is a function of its trades, whatever the speed, the batches and the restarts.
+//! Reads `raw-market-data`, writes `aggregated-metrics` and `dead-letter-queue`, keeps the open windows in
+//! `finflow-aggregate-state`. Exactly once: metrics, state and consumed offsets are one Kafka transaction. What a window
+//! is, when it closes and when it is final: [`market::window`], which has no clock and no Kafka; the loop is
+//! [`streams::stateful`]; here the two are put together.
 //!
-//! **Invariant:** consumed = folded + duplicate + invalid + late + other_kind, per partition.
+//! **Invariant:** consumed = folded + duplicate + invalid + late + other_kind, per partition. Folded: at least one
+//! window took the trade. Duplicate: its id was folded before. Late: every window that holds it is final; it goes to the
+//! dead letters. Invalid: not a record of ours, or a trade from the future; likewise. Other kind: everything that is not
+//! a trade.
 
 mod config;
-mod cpu;
 mod error;
 mod observe;
 mod pipeline;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use harness::Context;
@@ -19,37 +25,45 @@ use streams::Env;
 use streams::stateful::{self, Counts, Ledger};
 
 pub use config::Config;
-pub use error::{FUTURE_TIMESTAMP, LATE};
+pub use error::AggregateError;
+pub use market::window::Emit;
 
 /// The ledger of one run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Summary {
     /// Records consumed.
     pub msgs: u64,
-    /// From the first record to the end.
     pub wall_s: f64,
-    /// CPU of the whole process from the first record to the end.
+    /// CPU time of the process from the first record on, 0 without one.
     pub cpu_s_after_first: f64,
     pub outcomes: Counts,
-    /// Records of metrics.
+    /// Records emitted.
     pub metrics: u64,
+    /// Final windows that a trade came too late for, by window, whether or not another window took it.
+    pub late_for_window: BTreeMap<String, u64>,
     #[serde(flatten)]
     pub ledger: Ledger,
 }
 
 pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
-    let worker = ctx.clone();
-    ctx.thread("loop", move || {
-        let env = Env::of(&worker).with_heartbeat(worker.heartbeat("loop"));
-        let config = &worker.config;
-        let mut stage = pipeline::Aggregate::new(config, &worker.metrics);
-        let settings = pipeline::Aggregate::settings(config);
-        let ledger = stateful::run(&env, &config.kafka, &settings, &mut stage).context("fold the trades")?;
-        let (cpu_s_after_first, wall_s) =
-            stage.first.map_or((0.0, 0.0), |(cpu, start)| (cpu::seconds() - cpu, start.elapsed().as_secs_f64()));
-        let outcomes = ledger.outcomes();
-        let metrics = ledger.emitted.get(&config.output).copied().unwrap_or(0);
-        Ok(Summary { msgs: outcomes.sum(), wall_s, cpu_s_after_first, outcomes, metrics, ledger })
+    let (worker, started) = (ctx.clone(), Instant::now());
+    let (ledger, stage) = ctx
+        .thread("loop", move || {
+            let env = Env::of(&worker).with_heartbeat(worker.heartbeat("loop"));
+            let config = &worker.config;
+            let mut stage = pipeline::Aggregator::new(config, &worker.metrics)?;
+            let ledger = stateful::run(&env, &config.kafka, &pipeline::settings(config), &mut stage)
+                .context("fold trades into metrics")?;
+            Ok((ledger, stage.ended()))
+        })
+        .await?;
+    Ok(Summary {
+        msgs: ledger.outcomes().sum(),
+        wall_s: started.elapsed().as_secs_f64(),
+        cpu_s_after_first: stage.cpu_seconds,
+        outcomes: ledger.outcomes(),
+        metrics: ledger.emitted.get(&ctx.config.output).copied().unwrap_or(0),
+        late_for_window: stage.late_for_window,
+        ledger,
     })
-    .await
 }

@@ -1,91 +1,86 @@
-//! What is worth knowing, logged and counted in one place. Outcomes are counted by `streams::stateful`.
+//! What is worth knowing, logged and counted in one place. The loop counts records, emissions and commits itself.
+
+use std::collections::BTreeMap;
 
 use harness::Registry;
-use harness::prom::{Gauge, IntCounter, IntCounterVec, IntGaugeVec};
-use market::{DecodeError, Span};
+use harness::prom::{Gauge, IntCounter, IntCounterVec};
+use market::DecodeError;
 use streams::Record;
-use tracing::warn;
+use tracing::{debug, warn};
 
-/// A log line per record stops being news after so many.
-const WARNINGS: u64 = 20;
+use crate::config::Config;
 
 pub struct Observe {
     late_for_window: IntCounterVec,
-    misplaced: IntCounter,
-    symbols: IntGaugeVec,
+    forgotten_ids: IntCounter,
+    moved_symbols: IntCounter,
     event_lag: Gauge,
-    watermark_lag: Gauge,
-    windows: Vec<String>,
-    warned: u64,
 }
 
 impl Observe {
-    pub fn new(registry: &Registry, windows: &[Span]) -> Self {
-        let windows: Vec<String> = windows.iter().map(ToString::to_string).collect();
+    pub fn new(config: &Config, registry: &Registry) -> Self {
+        let windows: Vec<String> = config.windows.iter().map(ToString::to_string).collect();
         let series: Vec<[&str; 1]> = windows.iter().map(|window| [window.as_str()]).collect();
         Observe {
             late_for_window: registry.counters(
                 "late_for_window_total",
-                "Trades that came after a window of theirs was final, whether or not another took them.",
+                "Windows that were final when a trade of theirs came, whether or not another window took it. After a \
+                 crash the trades since the last commit count twice.",
                 &["window"],
                 &series.iter().map(<[&str; 1]>::as_slice).collect::<Vec<_>>(),
             ),
-            misplaced: registry.counter(
-                "symbols_misplaced_total",
-                "Symbols seen on a second partition: their windows are told twice, each with a part of the trades.",
+            forgotten_ids: registry.counter(
+                "forgotten_trade_ids_total",
+                "Trade ids forgotten before their time because a symbol has too many: copies of them would pass.",
             ),
-            symbols: registry.gauges("symbols", "Symbols with state, by partition.", &["partition"], &[]),
-            event_lag: registry.float_gauge("event_lag_seconds", "Age of the last trade by its event time."),
-            watermark_lag: registry
-                .float_gauge("watermark_lag_seconds", "Age of the watermark of the last trade's symbol."),
-            windows,
-            warned: 0,
+            moved_symbols: registry.counter(
+                "moved_symbols_total",
+                "Symbols seen on a second partition: their windows are split. Producers disagree about the partitioner.",
+            ),
+            event_lag: registry.float_gauge(
+                "event_lag_seconds",
+                "Wall clock minus the latest event time folded, over all partitions.",
+            ),
         }
     }
 
-    /// Called per tick of a partition, not per record.
-    pub fn tick(&self, partition: i32, symbols: usize, now_ns: i64, last: Option<(i64, i64)>) {
-        let symbols = i64::try_from(symbols).unwrap_or(i64::MAX);
-        self.symbols.with_label_values(&[partition.to_string().as_str()]).set(symbols);
-        if let Some((event_time, watermark)) = last {
-            self.event_lag.set(now_ns.saturating_sub(event_time) as f64 / 1e9);
-            self.watermark_lag.set(now_ns.saturating_sub(watermark) as f64 / 1e9);
+    pub fn invalid(&self, record: &Record<'_>, error: &DecodeError) {
+        warn!(?record, reason = error.reason.as_str(), detail = %error.detail, "cannot read a record of the market");
+    }
+
+    pub fn future(&self, record: &Record<'_>, symbol: &str, ahead_ns: i64) {
+        warn!(?record, symbol, ahead_s = ahead_ns / 1_000_000_000, "set a trade from the future aside");
+    }
+
+    pub fn late(&self, record: &Record<'_>, symbol: &str, behind_ns: i64) {
+        debug!(?record, symbol, behind_ms = behind_ns / 1_000_000, "set a late trade aside");
+    }
+
+    pub fn moved(&self, symbol: &str, partitions: (i32, i32)) {
+        self.moved_symbols.inc();
+        warn!(symbol, from = partitions.0, to = partitions.1, "a symbol is on two partitions, its windows are split");
+    }
+
+    pub fn late_windows(&self, window: &str, count: u64) {
+        self.late_for_window.with_label_values(&[window]).inc_by(count);
+    }
+
+    pub fn forgotten(&self, count: u64) {
+        if count > 0 {
+            self.forgotten_ids.inc_by(count);
+            warn!(count, "forgot trade ids of a symbol that has too many, copies of them would pass");
         }
     }
 
-    /// By window, how many more trades came too late for it.
-    pub fn late_for_window(&self, more: impl Iterator<Item = u64>) {
-        for (window, more) in self.windows.iter().zip(more) {
-            self.late_for_window.with_label_values(&[window.as_str()]).inc_by(more);
+    pub fn event_lag(&self, lag_ns: Option<i64>) {
+        if let Some(lag) = lag_ns {
+            self.event_lag.set(lag as f64 / 1e9);
         }
     }
 
-    pub fn misplaced(&mut self, symbol: &str, from: i32, record: &Record<'_>) {
-        self.misplaced.inc();
-        warn!(
-            symbol,
-            from,
-            to = record.partition,
-            "one symbol on two partitions, is every producer using murmur2_random?"
-        );
-    }
-
-    pub fn invalid(&mut self, record: &Record<'_>, error: &DecodeError) {
-        self.refused(record, error.reason.as_str(), &error.detail);
-    }
-
-    /// Also kept as a dead letter: the log need not have them all.
-    pub fn refused(&mut self, record: &Record<'_>, reason: &str, detail: &str) {
-        self.warned += 1;
-        if self.warned <= WARNINGS {
-            warn!(
-                topic = record.topic,
-                partition = record.partition,
-                offset = record.offset,
-                reason,
-                detail,
-                "dead letter"
-            );
-        }
+    /// The counters by window, for the summary.
+    pub fn late_by_window(&self, config: &Config) -> BTreeMap<String, u64> {
+        let count = |window: &str| self.late_for_window.with_label_values(&[window]).get();
+        config.windows.iter().map(|window| (window.to_string(), count(&window.to_string()))).collect()
     }
 }

@@ -1,80 +1,118 @@
-//! The windows as a transactional stage: the loop itself is `streams::stateful`, the folding is `market::window`.
+//! The windows as a transactional stage: the loop itself is `streams::stateful`, the windows are `market::window`.
 
-use std::collections::HashMap;
-use std::time::Instant;
+use std::collections::{BTreeMap, HashMap};
 
 use harness::Registry;
-use market::codec::EventRef;
-use market::window::{Fold, Input, Moment, Options};
-use market::{Event, Metrics, Reason, TradeRef, window};
+use harness::prom::IntGauge;
+use market::codec::TradeRef;
+use market::window::{Counts, Fold, Input, Moment, Options, Outcome as Folded};
+use market::{Event, EventRef, Metrics, Reason};
 use streams::Record;
 use streams::stateful::{Changelog, Outbox, Outcome, Settings, Stage, Tick};
 
 use crate::config::Config;
-use crate::cpu;
-use crate::error::{FUTURE_TIMESTAMP, LATE};
+use crate::error::AggregateError;
 use crate::observe::Observe;
 
-pub struct Aggregate {
-    options: Options,
-    future_tolerance_ns: i64,
-    output: String,
-    observe: Observe,
-    /// The partition on which a symbol was seen first.
-    homes: HashMap<String, i32>,
-    /// CPU seconds and wall clock when the first record came.
-    pub first: Option<(f64, Instant)>,
-    closed: Vec<Metrics>,
-    value: Vec<u8>,
-    id: String,
+/// No window takes the trade any more.
+const LATE: &str = "late";
+/// The venue's clock was this far ahead of ours, or the record is wrong: either way it must not move a watermark.
+const FUTURE: &str = "future_timestamp";
+const FUTURE_NS: i64 = 5_000_000_000;
+
+/// Ticks are never closer than this, however short the throttle.
+const SHORTEST_TICK: std::time::Duration = std::time::Duration::from_millis(10);
+
+pub fn settings(config: &Config) -> Settings {
+    let defaults = Settings::new(config.group.as_str(), config.input.as_str(), config.state.as_str());
+    Settings {
+        outputs: vec![config.output.clone()],
+        dead_letters: config.dead_letters.clone(),
+        reasons: Reason::ALL.iter().map(|reason| reason.as_str()).chain([LATE, FUTURE]).collect(),
+        transactional_id: config.transactional_id.clone(),
+        commit_interval: *config.commit_interval,
+        tick_interval: config.throttle.0.clamp(SHORTEST_TICK, defaults.tick_interval),
+        rebuild: config.rebuild,
+        ..defaults
+    }
 }
 
-/// One partition's windows.
+pub struct Aggregator {
+    config: Config,
+    options: Options,
+    observe: Observe,
+    held: IntGauge,
+    /// The partition each symbol was first seen on.
+    homes: HashMap<Box<str>, i32>,
+    /// The latest event time folded.
+    latest: Option<i64>,
+    /// CPU time of the process when the first record came.
+    cpu_at_first: Option<f64>,
+    records: Vec<Metrics>,
+    value: Vec<u8>,
+}
+
+/// The windows of one partition.
 pub struct Part {
     partition: i32,
     fold: Fold,
-    late_told: Vec<u64>,
-    last: Option<(i64, i64)>,
+    symbols: Held,
+    /// What of the fold's counts has been told.
+    told: Counts,
 }
 
-impl Aggregate {
-    pub fn new(config: &Config, registry: &Registry) -> Self {
-        Aggregate {
-            options: config.options(),
-            future_tolerance_ns: config.future_tolerance.as_ns(),
-            output: config.output.clone(),
-            observe: Observe::new(registry, &config.windows),
+/// A share in a gauge, given back when it is dropped.
+struct Held(IntGauge, i64);
+
+impl Held {
+    fn set(&mut self, count: usize) {
+        let count = count as i64;
+        self.0.add(count - self.1);
+        self.1 = count;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// What is left to say when the loop has ended.
+pub struct Ended {
+    pub cpu_seconds: f64,
+    pub late_for_window: BTreeMap<String, u64>,
+}
+
+impl Aggregator {
+    pub fn new(config: &Config, registry: &Registry) -> Result<Self, AggregateError> {
+        let options = config.options();
+        // Each partition makes a fold of its own later, where an error would have no good place.
+        Fold::new(&options, 0)?;
+        let held = registry.gauge("symbols", "Symbols whose windows are held.");
+        Ok(Aggregator {
+            config: config.clone(),
+            options,
+            observe: Observe::new(config, registry),
+            held,
             homes: HashMap::new(),
-            first: None,
-            closed: Vec::new(),
+            latest: None,
+            cpu_at_first: None,
+            records: Vec::new(),
             value: Vec::new(),
-            id: String::new(),
-        }
+        })
     }
 
-    pub fn settings(config: &Config) -> Settings {
-        let reasons = Reason::ALL.iter().map(|reason| reason.as_str()).chain([LATE, FUTURE_TIMESTAMP]);
-        Settings {
-            outputs: vec![config.output.clone()],
-            dead_letters: config.dead_letters.clone(),
-            reasons: reasons.collect(),
-            transactional_id: config.transactional_id.clone(),
-            commit_interval: *config.commit_interval,
-            rebuild: config.rebuild,
-            ..Settings::new(config.group.as_str(), config.input.as_str(), config.state.as_str())
-        }
+    pub fn ended(&self) -> Ended {
+        let cpu_seconds = self.cpu_at_first.map_or(0.0, |first| harness::cpu_seconds() - first);
+        Ended { cpu_seconds, late_for_window: self.observe.late_by_window(&self.config) }
     }
 
     fn trade(&mut self, part: &mut Part, trade: &TradeRef<'_>, record: &Record<'_>, out: &mut Outbox<'_>) -> Outcome {
-        // What came without a receive time was received, for us, when the broker wrote it.
-        let received = trade.receive_time.unwrap_or(record.timestamp_ms.saturating_mul(1_000_000));
-        let ahead_ns = trade.event_time.saturating_sub(received);
-        if ahead_ns > self.future_tolerance_ns {
-            let detail = format!("event time is {:.3} s after it was received", ahead_ns as f64 / 1e9);
-            return self.refuse(record, FUTURE_TIMESTAMP, &detail, Outcome::Invalid, out);
-        }
-        if !part.fold.knows(&trade.symbol) {
-            self.home(&trade.symbol, record);
+        if let Some(ahead) = ahead_of_receipt(trade, record) {
+            self.observe.future(record, &trade.symbol, ahead);
+            out.dead_letter(record, FUTURE, &format!("event time is {} ms after receive time", ahead / 1_000_000));
+            return Outcome::Invalid;
         }
         let input = Input {
             venue: &trade.venue,
@@ -87,73 +125,94 @@ impl Aggregate {
             backfilled: trade.backfilled,
             offset: record.offset,
         };
-        let outcome = part.fold.trade(&input, &mut self.closed);
-        self.emit(out);
+        let known = part.fold.symbols();
+        let outcome = part.fold.trade(&input, &mut self.records);
+        if part.fold.symbols() != known {
+            self.settle_home(&trade.symbol, part.partition);
+        }
         match outcome {
-            window::Outcome::Folded => {
-                part.last = part.fold.watermark(&trade.symbol).map(|watermark| (trade.event_time, watermark));
+            Folded::Folded => {
+                self.latest = self.latest.max(Some(trade.event_time));
                 Outcome::Folded
             }
-            window::Outcome::Duplicate => Outcome::Duplicate,
-            window::Outcome::Late => {
-                self.refuse(record, LATE, "every window that holds it is final", Outcome::Late, out)
+            Folded::Duplicate => Outcome::Duplicate,
+            Folded::Late => {
+                let behind = part.fold.watermark(&trade.symbol).map_or(0, |mark| mark.saturating_sub(trade.event_time));
+                self.observe.late(record, &trade.symbol, behind);
+                let detail = format!("event time is {} ms behind the watermark", behind / 1_000_000);
+                out.dead_letter(record, LATE, &detail);
+                Outcome::Late
             }
         }
     }
 
-    fn refuse(
-        &mut self,
-        record: &Record<'_>,
-        reason: &str,
-        detail: &str,
-        outcome: Outcome,
-        out: &mut Outbox<'_>,
-    ) -> Outcome {
-        self.observe.refused(record, reason, detail);
-        out.dead_letter(record, reason, detail);
-        outcome
-    }
-
-    /// A symbol belongs to one partition: on two, each would fold half of its trades.
-    fn home(&mut self, symbol: &str, record: &Record<'_>) {
-        let home = *self.homes.entry(symbol.to_owned()).or_insert(record.partition);
-        if home != record.partition {
-            self.observe.misplaced(symbol, home, record);
+    fn settle_home(&mut self, symbol: &str, partition: i32) {
+        match self.homes.get(symbol) {
+            None => drop(self.homes.insert(symbol.into(), partition)),
+            Some(home) if *home != partition => self.observe.moved(symbol, (*home, partition)),
+            Some(_) => {}
         }
     }
 
     fn emit(&mut self, out: &mut Outbox<'_>) {
-        use std::fmt::Write as _;
-        for metrics in self.closed.drain(..) {
+        for metrics in self.records.drain(..) {
             self.value.clear();
             metrics.encode(&mut self.value);
-            self.id.clear();
-            let (symbol, start, rev) = (&metrics.symbol, metrics.window_start, metrics.rev);
-            write!(self.id, "{symbol}/{}/{start}/{rev}", metrics.window).expect("a string takes everything");
+            let id = format!("{}/{}/{}/{}", metrics.symbol, metrics.window, metrics.window_start, metrics.rev);
             let headers: [(&str, &[u8]); 3] =
-                [("content-type", b"application/json"), ("schema_version", b"1"), ("event_id", self.id.as_bytes())];
-            out.emit(&self.output, symbol.as_bytes(), &self.value, &headers);
+                [("content-type", b"application/json"), ("schema_version", b"1"), ("event_id", id.as_bytes())];
+            out.emit(&self.config.output, metrics.symbol.as_bytes(), &self.value, &headers);
+        }
+    }
+
+    /// Brings the metrics up to what the fold has counted since.
+    fn tell_counts(&self, part: &mut Part) {
+        let counts = part.fold.counts();
+        if *counts != part.told {
+            for ((window, now), before) in
+                part.fold.windows().zip(&counts.late_for_window).zip(&part.told.late_for_window)
+            {
+                self.observe.late_windows(&window.to_string(), now - before);
+            }
+            self.observe.forgotten(counts.forgotten_ids - part.told.forgotten_ids);
+            part.told.clone_from(counts);
         }
     }
 }
 
-impl Stage for Aggregate {
+/// By how much the event time exceeds what it may: the trade's own receive time, or Kafka's where it has none.
+fn ahead_of_receipt(trade: &TradeRef<'_>, record: &Record<'_>) -> Option<i64> {
+    let by_kafka = (record.timestamp_ms >= 0).then(|| record.timestamp_ms.saturating_mul(1_000_000));
+    let ahead = trade.event_time.saturating_sub(trade.receive_time.or(by_kafka)?);
+    (ahead > FUTURE_NS).then_some(ahead)
+}
+
+impl Stage for Aggregator {
     type Part = Part;
 
     fn new_part(&mut self, partition: i32) -> Part {
-        let fold = Fold::new(&self.options, partition).expect("the windows were checked with the settings");
-        Part { partition, fold, late_told: Vec::new(), last: None }
+        let fold = Fold::new(&self.options, partition).expect("the same options have served in `new`");
+        Part { partition, told: fold.counts().clone(), fold, symbols: Held(self.held.clone(), 0) }
     }
 
     fn restore(&mut self, part: &mut Part, key: &[u8], value: Option<&[u8]>) -> anyhow::Result<()> {
-        Ok(part.fold.restore(key, value)?)
+        let partition = part.partition;
+        Ok(part.fold.restore(key, value).map_err(|source| AggregateError::State { partition, source })?)
+    }
+
+    fn restored(&mut self, part: &mut Part) -> anyhow::Result<()> {
+        part.fold.restored();
+        let names: Vec<Box<str>> = part.fold.names().map(Box::from).collect();
+        names.iter().for_each(|name| self.settle_home(name, part.partition));
+        part.symbols.set(part.fold.symbols());
+        Ok(())
     }
 
     fn record(&mut self, part: &mut Part, record: &Record<'_>, out: &mut Outbox<'_>) -> Outcome {
-        if self.first.is_none() {
-            self.first = Some((cpu::seconds(), Instant::now()));
+        if self.cpu_at_first.is_none() {
+            self.cpu_at_first = Some(harness::cpu_seconds());
         }
-        match EventRef::decode(record.value.unwrap_or_default()) {
+        let outcome = match EventRef::decode(record.value.unwrap_or_default()) {
             Ok(EventRef::Trade(trade)) => self.trade(part, &trade, record, out),
             Ok(EventRef::Other(Event::Gap(gap))) => {
                 part.fold.gap(&gap.symbol, gap.from, gap.to);
@@ -165,18 +224,20 @@ impl Stage for Aggregate {
                 out.dead_letter(record, error.reason.as_str(), &error.detail);
                 Outcome::Invalid
             }
+        };
+        if !self.records.is_empty() {
+            self.emit(out);
         }
+        outcome
     }
 
     fn tick(&mut self, part: &mut Part, tick: Tick, out: &mut Outbox<'_>) {
         let moment = Moment { now: tick.now_ns, caught_up: tick.caught_up, ending: tick.ending };
-        part.fold.tick(moment, &mut self.closed);
+        part.fold.tick(moment, &mut self.records);
         self.emit(out);
-        self.observe.tick(part.partition, part.fold.symbols(), tick.now_ns, part.last);
-        let late = &part.fold.counts().late_for_window;
-        part.late_told.resize(late.len(), 0);
-        self.observe.late_for_window(late.iter().zip(&part.late_told).map(|(now, told)| now - told));
-        part.late_told.copy_from_slice(late);
+        self.tell_counts(part);
+        part.symbols.set(part.fold.symbols());
+        self.observe.event_lag(self.latest.map(|latest| tick.now_ns.saturating_sub(latest)));
     }
 
     fn snapshot(&mut self, part: &mut Part, log: &mut Changelog<'_>) {

@@ -203,7 +203,7 @@ impl Fold {
 
     /// Lets the clock close, revise and update.
     pub fn tick(&mut self, moment: Moment, out: &mut Vec<Metrics>) {
-        self.finish_restore();
+        self.restored();
         let mut listed = std::mem::take(&mut self.listed);
         listed.retain(|at| {
             let book = &mut self.books[*at as usize];
@@ -229,7 +229,7 @@ impl Fold {
 
     /// Hands out every key of the changelog whose value changed since the last call, `None` for a key that is to go.
     pub fn save(&mut self, mut put: impl FnMut(&str, Option<&[u8]>)) {
-        self.finish_restore();
+        self.restored();
         for at in self.dirty.drain(..) {
             let book = &mut self.books[at as usize];
             book.dirty = false;
@@ -254,7 +254,8 @@ impl Fold {
         self.books[at].restore(&self.settings, part, reader.as_mut()).map_err(damaged)
     }
 
-    fn finish_restore(&mut self) {
+    /// The last key is back: puts everything in order. What comes next would do it by itself.
+    pub fn restored(&mut self) {
         if !std::mem::take(&mut self.restoring) {
             return;
         }
@@ -275,9 +276,14 @@ impl Fold {
         self.books.len()
     }
 
-    /// Whether a symbol is known.
-    pub fn knows(&self, symbol: &str) -> bool {
-        self.index.contains_key(symbol)
+    /// Their names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.books.iter().map(|book| &*book.symbol)
+    }
+
+    /// The windows of the options, each once, in the order of [`Counts::late_for_window`].
+    pub fn windows(&self) -> impl Iterator<Item = Span> {
+        self.settings.layout.windows.iter().map(|window| window.span)
     }
 
     /// The hash that records carry as `config`.
@@ -291,7 +297,7 @@ impl Fold {
     }
 
     fn book(&mut self, symbol: &str) -> usize {
-        self.finish_restore();
+        self.restored();
         self.find(symbol)
     }
 

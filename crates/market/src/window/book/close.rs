@@ -161,7 +161,7 @@ impl Book {
         self.marks.insert((window, start), Mark { next_rev: next_rev + 1, version, by_clock });
     }
 
-    /// Sends updates and revisions if it is time; while behind, it never is. Returns whether something may be left to send.
+    /// Sends updates and revisions if it is time. Returns whether something may be left to send.
     pub fn tick(&mut self, settings: &Settings, moment: Moment, out: &mut Vec<Metrics>) -> bool {
         if std::mem::take(&mut self.clock.fresh) {
             self.clock.active = moment.now;
@@ -169,7 +169,7 @@ impl Book {
         if moment.ending {
             return false;
         }
-        if !moment.caught_up || moment.now.saturating_sub(self.clock.updated) < settings.throttle {
+        if moment.now.saturating_sub(self.clock.updated) < settings.throttle {
             return true;
         }
         let before = out.len();
