@@ -42,7 +42,8 @@ fields! {
 
 impl Alert {
     pub fn decode(value: &[u8]) -> Result<Self, DecodeError> {
-        let fields = Fields::<Field>::read(value)?;
+        let mut fields = Fields::<Field>::empty();
+        fields.read(value)?;
         if fields.text(Field::Kind)? != KIND {
             return Err(fields.error(Field::Kind, Reason::UnknownKind, "is not alert"));
         }
@@ -99,7 +100,8 @@ fn input(fields: &Fields<Field>) -> Result<Coordinates, DecodeError> {
     let Raw::Object(text) = fields.raw(Field::Input) else {
         return Err(fields.error(Field::Input, Reason::WrongType, "is not an object"));
     };
-    let inner = Fields::<InputField>::of(text)?;
+    let mut inner = Fields::<InputField>::empty();
+    inner.read_text(text)?;
     Ok(Coordinates {
         partition: inner.narrow(InputField::Partition)?,
         offset: inner.integer(InputField::Offset)?,

@@ -72,7 +72,8 @@ pub enum EventRef<'a> {
 impl<'a> EventRef<'a> {
     /// Reads any record of `raw-market-data`; a trade without allocating, unless its texts hold escapes.
     pub fn decode(value: &'a [u8]) -> Result<Self, DecodeError> {
-        let fields = Fields::<Field>::read(value)?;
+        let mut fields = Fields::<Field>::empty();
+        fields.read(value)?;
         if !fields.has(Field::Kind) {
             return foreign::read(&fields, value);
         }

@@ -27,6 +27,8 @@ pub(super) type ByLength = [[u8; SAME_LENGTH]; LONGEST_NAME];
 /// The names that some form of record can have.
 pub(super) trait Names: Copy {
     const NAMES: &'static [&'static str];
+    /// Each as `"name":`.
+    const QUOTED: &'static [&'static str];
     const BY_LENGTH: &'static ByLength;
     fn slot(self) -> usize;
 }
@@ -56,6 +58,7 @@ macro_rules! fields {
 
         impl $crate::codec::fields::Names for $vocabulary {
             const NAMES: &'static [&'static str] = &[$($name,)+];
+            const QUOTED: &'static [&'static str] = &[$(concat!("\"", $name, "\":"),)+];
             const BY_LENGTH: &'static $crate::codec::fields::ByLength = &$crate::codec::fields::by_length(Self::NAMES);
 
             #[inline]
@@ -75,39 +78,44 @@ pub(super) struct Fields<'a, F> {
 }
 
 impl<'a, F: Names> Fields<'a, F> {
-    pub(super) fn read(value: &'a [u8]) -> Result<Self, DecodeError> {
-        if value.is_empty() {
-            return Err(DecodeError::new(Reason::Empty, "no value"));
-        }
-        let text = std::str::from_utf8(value)
-            .map_err(|error| DecodeError::new(Reason::NotUtf8, format!("not UTF-8 at byte {}", error.valid_up_to())))?;
-        Self::of(text)
+    /// No field at all. To be filled in place: the slots are a kilobyte, which is not to be moved about.
+    pub(super) fn empty() -> Self {
+        Self { slots: [Raw::Absent; ROOM], names: PhantomData }
     }
 
-    /// The fields of an object inside an object.
-    pub(super) fn of(text: &'a str) -> Result<Self, DecodeError> {
-        let mut slots = [Raw::Absent; ROOM];
-        let is_object = Scanner::new(text).fields(|name, value| {
-            let slot = match name {
-                Raw::Plain(name) => find::<F>(name),
-                escaped => escaped.text().and_then(|name| find::<F>(&name)),
-            };
-            match slot {
-                None => Ok(()),
-                Some(slot) if slots[slot] == Raw::Absent => {
-                    slots[slot] = value;
-                    Ok(())
-                }
-                Some(slot) => {
-                    Err(DecodeError::new(Reason::DuplicateField, format!("{} is given twice", F::NAMES[slot])))
-                }
-            }
-        })?;
-        if is_object {
-            Ok(Self { slots, names: PhantomData })
-        } else {
-            Err(DecodeError::new(Reason::NotJson, "a JSON value, but not an object"))
+    /// Takes the fields of a record's value.
+    #[inline]
+    pub(super) fn read(&mut self, value: &'a [u8]) -> Result<(), DecodeError> {
+        match std::str::from_utf8(value) {
+            Ok("") => Err(DecodeError::new(Reason::Empty, "no value")),
+            Ok(text) => self.read_text(text),
+            Err(error) => Err(DecodeError::new(Reason::NotUtf8, format!("not UTF-8 at byte {}", error.valid_up_to()))),
         }
+    }
+
+    /// Takes the fields of an object inside an object.
+    pub(super) fn read_text(&mut self, text: &'a str) -> Result<(), DecodeError> {
+        let mut scanner = Scanner::new(text);
+        let Some(mut more) = scanner.begin()? else {
+            return Err(DecodeError::new(Reason::NotJson, "a JSON value, but not an object"));
+        };
+        // Our own records have their fields in the order of the names, so the next name is known before it is read.
+        let mut expected = 0;
+        while more {
+            let slot = match F::QUOTED.get(expected) {
+                Some(quoted) if scanner.name_is(quoted) => Some(expected),
+                _ => slot_of::<F>(scanner.name()?),
+            };
+            let value;
+            (value, more) = scanner.field()?;
+            let Some(slot) = slot else { continue };
+            if !matches!(self.slots[slot], Raw::Absent) {
+                return Err(DecodeError::new(Reason::DuplicateField, format!("{} is given twice", F::NAMES[slot])));
+            }
+            self.slots[slot] = value;
+            expected = slot + 1;
+        }
+        Ok(())
     }
 
     #[inline]
@@ -116,7 +124,7 @@ impl<'a, F: Names> Fields<'a, F> {
     }
 
     pub(super) fn has(&self, field: F) -> bool {
-        self.raw(field) != Raw::Absent
+        !matches!(self.raw(field), Raw::Absent)
     }
 
     #[cold]
@@ -244,12 +252,12 @@ impl<'a, F: Names> Fields<'a, F> {
     fn opt_integer(&self, field: F, too_large: Reason) -> Result<Option<i64>, DecodeError> {
         match self.raw(field) {
             Raw::Absent | Raw::Null => Ok(None),
-            Raw::Number(digits) => match digits.parse() {
-                Ok(value) => Ok(Some(value)),
-                Err(_) if digits.contains(['.', 'e', 'E']) => {
+            Raw::Number(digits) => match integer(digits) {
+                Some(value) => Ok(Some(value)),
+                None if digits.contains(['.', 'e', 'E']) => {
                     Err(self.error(field, Reason::WrongType, "is not a plain integer"))
                 }
-                Err(_) => Err(self.error(field, too_large, "does not fit 64 bits")),
+                None => Err(self.error(field, too_large, "does not fit 64 bits")),
             },
             _ => Err(self.error(field, Reason::WrongType, "is not an integer")),
         }
@@ -326,6 +334,15 @@ impl<'a, F: Names> Fields<'a, F> {
     }
 }
 
+/// Where a name belongs, if it is a known one.
+#[inline]
+fn slot_of<F: Names>(name: Raw) -> Option<usize> {
+    match name {
+        Raw::Plain(name) => find::<F>(name),
+        escaped => escaped.text().and_then(|name| find::<F>(&name)),
+    }
+}
+
 #[inline]
 fn find<F: Names>(name: &str) -> Option<usize> {
     let row = F::BY_LENGTH.get(name.len())?;
@@ -333,9 +350,66 @@ fn find<F: Names>(name: &str) -> Option<usize> {
         if slot == NO_FIELD {
             return None;
         }
-        if F::NAMES[slot as usize] == name {
+        if same(F::NAMES[slot as usize].as_bytes(), name.as_bytes()) {
             return Some(slot as usize);
         }
     }
     None
+}
+
+/// Whether two names of the same length are equal: by two words that may overlap, instead of a call.
+#[inline]
+fn same(a: &[u8], b: &[u8]) -> bool {
+    match a.len() {
+        4..=8 => a.first_chunk::<4>() == b.first_chunk::<4>() && a.last_chunk::<4>() == b.last_chunk::<4>(),
+        9..=16 => a.first_chunk::<8>() == b.first_chunk::<8>() && a.last_chunk::<8>() == b.last_chunk::<8>(),
+        _ => a == b,
+    }
+}
+
+/// The integer of a JSON number without fraction and exponent; `None` beyond 64 bits too.
+#[inline]
+pub(super) fn integer(number: &str) -> Option<i64> {
+    let (negative, digits) = match number.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    // Nineteen digits fit 64 bits without a sign.
+    if digits.is_empty() || digits.len() > 19 {
+        return None;
+    }
+    let mut value = 0u64;
+    for digit in digits.iter().map(|byte| byte.wrapping_sub(b'0')) {
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    if negative { 0i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::integer;
+
+    #[test]
+    fn integers_reach_to_both_ends_of_64_bits() {
+        for number in [i64::MIN, -1, 0, 1, i64::MAX] {
+            assert_eq!(integer(&number.to_string()), Some(number));
+        }
+        for beyond in
+            ["9223372036854775808", "-9223372036854775809", "99999999999999999999", "", "-", "1.0", "1e3", "+1"]
+        {
+            assert_eq!(integer(beyond), None, "{beyond}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn integers_are_those_of_the_standard_library(text in "-?(0|[1-9][0-9]{0,19})") {
+            prop_assert_eq!(integer(&text), text.parse().ok());
+        }
+    }
 }

@@ -58,7 +58,8 @@ fields! {
 impl Metrics {
     /// Reads one record. `kind` may be missing, as in the first drafts of the form.
     pub fn decode(value: &[u8]) -> Result<Self, DecodeError> {
-        let fields = Fields::<Field>::read(value)?;
+        let mut fields = Fields::<Field>::empty();
+        fields.read(value)?;
         if fields.opt_text(Field::Kind)?.is_some_and(|kind| kind != KIND) {
             return Err(fields.error(Field::Kind, Reason::UnknownKind, "is not metrics"));
         }
@@ -145,7 +146,8 @@ fn input(fields: &Fields<Field>) -> Result<Input, DecodeError> {
     let Raw::Object(text) = fields.raw(Field::Input) else {
         return Err(fields.error(Field::Input, Reason::WrongType, "is not an object"));
     };
-    let inner = Fields::<InputField>::of(text)?;
+    let mut inner = Fields::<InputField>::empty();
+    inner.read_text(text)?;
     Ok(Input {
         partition: inner.narrow(InputField::Partition)?,
         first_offset: inner.integer(InputField::FirstOffset)?,

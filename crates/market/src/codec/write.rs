@@ -18,13 +18,12 @@ impl<'a> Object<'a> {
         self.out.push(b'}');
     }
 
+    /// Our own names need no escapes.
     fn name(&mut self, name: &str) {
-        if !self.first {
-            self.out.push(b',');
-        }
+        self.out.extend_from_slice(if self.first { b"\"" } else { b",\"" });
         self.first = false;
-        string(name, self.out);
-        self.out.push(b':');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
     }
 
     pub(super) fn text(&mut self, name: &str, value: &str) {
@@ -74,6 +73,17 @@ impl<'a> Object<'a> {
         let mut inner = Object::open(self.out);
         fill(&mut inner);
         inner.close();
+    }
+
+    /// A number under a name that came from outside.
+    pub(super) fn foreign_number(&mut self, name: &str, value: Decimal) {
+        if !self.first {
+            self.out.push(b',');
+        }
+        self.first = false;
+        string(name, self.out);
+        self.out.push(b':');
+        value.write(self.out);
     }
 
     /// The following leave the field out when there is no value.

@@ -2,21 +2,29 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn read(text: &str) -> Result<Vec<(String, String)>, Fault> {
-    let mut fields = Vec::new();
-    let is_object = Scanner::new(text).fields(|name, value| {
-        fields.push((name.text().unwrap_or_default().into_owned(), format!("{value:?}")));
-        Ok::<_, Fault>(())
-    })?;
-    assert_eq!(is_object, text.trim_start().starts_with('{'));
+/// The name and the value of each field of an object; nothing for other values.
+fn fields(text: &str) -> Result<Vec<(Raw<'_>, Raw<'_>)>, Fault> {
+    let mut scanner = Scanner::new(text);
+    let begin = scanner.begin()?;
+    assert_eq!(begin.is_some(), text.trim_start().starts_with('{'));
+    let (mut fields, mut more) = (Vec::new(), begin.unwrap_or(false));
+    while more {
+        let name = scanner.name()?;
+        let value;
+        (value, more) = scanner.field()?;
+        fields.push((name, value));
+    }
     Ok(fields)
+}
+
+fn read(text: &str) -> Result<Vec<String>, Fault> {
+    Ok(fields(text)?.iter().map(|(name, value)| format!("{}={value:?}", name.text().unwrap_or_default())).collect())
 }
 
 #[test]
 fn values_stay_as_they_were_written() {
-    let fields =
+    let values =
         read(r#" { "a" : -1.50e+07 , "b":"x","c":"\u00e9\n","d":[1,{"e":[]}] ,"\u0066":null,"g":true} "#).unwrap();
-    let values: Vec<_> = fields.iter().map(|(n, v)| format!("{n}={v}")).collect();
     let expected = [
         r#"a=Number("-1.50e+07")"#,
         r#"b=Plain("x")"#,
@@ -92,7 +100,7 @@ fn json_value() -> impl Strategy<Value = serde_json::Value> {
 }
 
 fn agree(text: &str) -> bool {
-    let ours = Scanner::new(text).fields(|_, _| Ok::<_, Fault>(())).is_ok();
+    let ours = fields(text).is_ok();
     ours == serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
@@ -119,9 +127,20 @@ proptest! {
     fn strings_mean_what_serde_json_says(text in "\\PC{0,6}[\u{0}-\u{20}\"\\\\]{0,3}") {
         let written = serde_json::to_string(&text).unwrap();
         let wrapped = format!("{{\"a\":{written}}}");
-        Scanner::new(&wrapped).fields(|_, value| {
-            assert_eq!(value.text().as_deref(), Some(text.as_str()));
-            Ok::<_, Fault>(())
-        }).unwrap();
+        let (_, value) = fields(&wrapped).unwrap()[0];
+        prop_assert_eq!(value.text().unwrap(), text);
+    }
+
+    #[test]
+    fn runs_of_eight_bytes_end_where_they_should(before in "[ -~é]{0,20}", byte in 0u8..128, after in "[ -~é]{0,20}") {
+        let text = format!("{{\"a\":\"{before}{}{after}\"}}", char::from(byte));
+        prop_assert!(agree(&text), "{text:?}");
+    }
+
+    #[test]
+    fn long_numbers_end_where_they_should(digits in "[1-9][0-9]{0,40}", byte in 32u8..128) {
+        for text in [format!("[{digits}{}]", char::from(byte)), format!("[0.{digits}{}1]", char::from(byte))] {
+            prop_assert!(agree(&text), "{text:?}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::kinds::checked;
 use super::{Field, Read};
 use crate::codec::EventRef;
 use crate::codec::error::{DecodeError, Reason};
-use crate::codec::fields::{Fields, fields};
+use crate::codec::fields::{Fields, fields, integer};
 use crate::codec::trade::{Conditions, TradeRef};
 use crate::decimal::{Decimal, NumberError};
 use crate::event::{Bar, Event};
@@ -66,9 +66,9 @@ fn milliseconds(fields: Read) -> Result<i64, DecodeError> {
     const NS: i64 = time::NS_PER_MS;
     let bad = |what| fields.error(Field::Timestamp, Reason::BadTime, what);
     match fields.raw(Field::Timestamp) {
-        Raw::Number(digits) => match digits.parse::<i64>() {
-            Ok(ms) => ms.checked_mul(NS).ok_or_else(|| bad("milliseconds are beyond 64 bits of nanoseconds")),
-            Err(_) => {
+        Raw::Number(digits) => match integer(digits) {
+            Some(ms) => ms.checked_mul(NS).ok_or_else(|| bad("milliseconds are beyond 64 bits of nanoseconds")),
+            None => {
                 let ms = match Decimal::parse(digits.as_bytes()) {
                     Ok(ms) => ms,
                     Err(NumberError::Precision) => {
@@ -89,7 +89,8 @@ fn milliseconds(fields: Read) -> Result<i64, DecodeError> {
 
 /// A row of the seeds' index file: a day of an index, with two prices more than a bar has.
 fn index_row(value: &[u8]) -> Result<Bar, DecodeError> {
-    let fields = Fields::<IndexField>::read(value)?;
+    let mut fields = Fields::<IndexField>::empty();
+    fields.read(value)?;
     let date = fields.text(IndexField::Date)?;
     let start = time::parse_date(&date)
         .ok_or_else(|| fields.error(IndexField::Date, Reason::BadTime, "is not a day written YYYY-MM-DD"))?;

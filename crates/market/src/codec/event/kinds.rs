@@ -73,7 +73,12 @@ fn extra(fields: Read) -> Result<BTreeMap<String, Decimal>, DecodeError> {
         Raw::Object(text) => text,
         _ => return Err(fields.error(Field::Extra, Reason::WrongType, "is not an object")),
     };
-    Scanner::new(text).fields(|name, value| {
+    let mut scanner = Scanner::new(text);
+    let mut more = scanner.begin()?.unwrap_or(false);
+    while more {
+        let name = scanner.name()?;
+        let value;
+        (value, more) = scanner.field()?;
         let bad = |reason, what: &str| {
             DecodeError::new(reason, format!("extra: {:?}: {:?} {what}", excerpt(name.shown()), excerpt(value.shown())))
         };
@@ -86,11 +91,10 @@ fn extra(fields: Read) -> Result<BTreeMap<String, Decimal>, DecodeError> {
             let DecodeError { reason, .. } = fields.not_a_number(Field::Extra, error);
             bad(reason, &error.to_string())
         })?;
-        match extra.insert(key.into_owned(), number) {
-            None => Ok(()),
-            Some(_) => Err(bad(Reason::DuplicateField, "is given twice")),
+        if extra.insert(key.into_owned(), number).is_some() {
+            return Err(bad(Reason::DuplicateField, "is given twice"));
         }
-    })?;
+    }
     Ok(extra)
 }
 

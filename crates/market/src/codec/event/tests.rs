@@ -143,6 +143,12 @@ fn a_bar_or_a_gap_that_ends_before_it_starts_is_refused() {
 }
 
 #[test]
+fn names_from_outside_are_escaped() {
+    let bar = written(ROW).replace("adj_close", r#"a\"\n\\"#);
+    assert_eq!(written(&bar), bar);
+}
+
+#[test]
 fn a_refusal_stays_short_whatever_was_read() {
     let huge = with("BINANCE:BTCUSDT", &"é".repeat(5_000_000));
     let error = Event::decode(huge.as_bytes()).unwrap_err();

@@ -40,7 +40,7 @@ pub(super) fn bar(event: &Bar, object: &mut Object) {
     object.number("close", event.close);
     object.number("volume", event.volume);
     if !event.extra.is_empty() {
-        object.object("extra", |extra| event.extra.iter().for_each(|(name, value)| extra.number(name, *value)));
+        object.object("extra", |extra| event.extra.iter().for_each(|(name, value)| extra.foreign_number(name, *value)));
     }
     object.opt_integer("receive_time", event.receive_time);
 }
