@@ -59,6 +59,11 @@ impl Adoption {
         self.claim.claim.start
     }
 
+    /// The last offset of the claim.
+    pub fn end(&self) -> i64 {
+        self.claim.claim.end
+    }
+
     pub fn size_bytes(&self) -> usize {
         self.slots.iter().flatten().map(|rows| rows.size_bytes()).sum()
     }

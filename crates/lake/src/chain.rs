@@ -12,10 +12,11 @@
 //! **Invariant:** no offset is in two objects at any moment; once the tail claim is finished every offset below the
 //! chain's end is a row of one object, a skip, a marker, or declared lost.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use bytes::Bytes;
-use futures::stream::{StreamExt, TryStreamExt};
+use futures::stream::{FuturesUnordered, TryStreamExt};
 use tracing::{error, info, warn};
 
 use crate::bucket::{Bucket, Object, Put};
@@ -40,7 +41,7 @@ pub trait Log: Send + Sync {
     /// The UUID that the topic's name stands for now.
     fn topic_id(&self, topic: &str) -> impl Future<Output = Result<String, ChainError>> + Send;
 
-    /// First offset, and the offset after the last one that readers of committed records get.
+    /// First offset, and an end that nothing read so far lies beyond.
     fn watermarks(&self, source: &Source) -> impl Future<Output = Result<(i64, i64), ChainError>> + Send;
 }
 
@@ -136,9 +137,16 @@ impl<B: Bucket, L: Log> Chain<B, L> {
 
     /// Writes objects of a claim that is in the chain. Those that are there already stay as they are.
     pub async fn complete(&self, encoded: &Encoded) -> Result<(), ChainError> {
-        let bodies = encoded.bodies.iter().flat_map(|(index, bodies)| bodies.iter().map(move |body| (*index, body)));
-        let puts = bodies.map(|(index, body)| self.put(encoded, index, body));
-        futures::stream::iter(puts).buffer_unordered(PARALLEL).try_collect::<()>().await
+        let mut under_way = FuturesUnordered::new();
+        for (index, bodies) in &encoded.bodies {
+            for body in bodies {
+                if under_way.len() == PARALLEL {
+                    under_way.try_next().await?;
+                }
+                under_way.push(self.put(encoded, *index, body));
+            }
+        }
+        under_way.try_collect().await
     }
 
     /// Whether the claim in the chain is this one now. `false`: another is in its place.
@@ -193,22 +201,32 @@ impl<B: Bucket, L: Log> Chain<B, L> {
 
     /// Indexes of the claimed objects that are not stored, wholly or (one object per message) in part.
     async fn missing(&self, claim: &Checked) -> Result<Vec<usize>, ChainError> {
-        let objects = (0..claim.claim.objects.len()).flat_map(|index| {
-            let keys = claim.keys(index).into_iter();
-            keys.map(move |key| (index, key))
-        });
-        let looks = objects.map(|(index, key)| async move {
-            let found = self.bucket.head(&self.paths.below_prefix(&key)).await?;
-            Ok::<_, ChainError>(found.is_none().then_some(index))
-        });
-        let found: Vec<Option<usize>> = futures::stream::iter(looks).buffered(PARALLEL).try_collect().await?;
-        let mut missing: Vec<usize> = found.into_iter().flatten().collect();
-        missing.dedup();
-        Ok(missing)
+        let mut missing = BTreeSet::new();
+        let mut under_way = FuturesUnordered::new();
+        for index in 0..claim.claim.objects.len() {
+            for key in claim.keys(index) {
+                if under_way.len() == PARALLEL
+                    && let Some(Some(index)) = under_way.try_next().await?
+                {
+                    missing.insert(index);
+                }
+                under_way.push(self.look(index, key));
+            }
+        }
+        while let Some(found) = under_way.try_next().await? {
+            missing.extend(found);
+        }
+        Ok(missing.into_iter().collect())
+    }
+
+    /// The index, if its object is not there.
+    async fn look(&self, index: usize, key: String) -> Result<Option<usize>, ChainError> {
+        let found = self.bucket.head(&self.paths.below_prefix(&key)).await?;
+        Ok(found.is_none().then_some(index))
     }
 
     /// The records read so far belong to the topic whose UUID is in the path.
-    async fn confirm_topic(&self) -> Result<(), ChainError> {
+    pub async fn confirm_topic(&self) -> Result<(), ChainError> {
         let now = self.log.topic_id(&self.source.topic).await?;
         if now == self.source.topic_id {
             return Ok(());

@@ -3,8 +3,8 @@
 use harness::{Duration, Secret};
 use serde::{Deserialize, Serialize};
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct S3Config {
     /// URL of an S3-compatible store, such as `http://127.0.0.1:9000`. Empty: AWS itself, by region.
     pub endpoint: String,
@@ -20,6 +20,21 @@ pub struct S3Config {
     /// How long one attempt of one request may take.
     pub timeout: Duration,
 }
+
+/// What the keys under `s3` mean, for [`harness::Config::DOCS`] of every service that has them.
+pub const S3_DOCS: &[(&str, &str)] = &[
+    ("s3.endpoint", "URL of an S3-compatible store, such as http://127.0.0.1:9000. Empty: AWS itself, by region."),
+    ("s3.region", "Region of the bucket. Stores other than AWS mostly take any."),
+    ("s3.bucket", "The bucket. It must exist."),
+    ("s3.prefix", "What every key begins with, so that the lake may share its bucket."),
+    ("s3.path_style", "http://host/bucket/key instead of http://bucket.host/key. Most stores other than AWS need it."),
+    (
+        "s3.access_key",
+        "Empty: as the AWS tools find it (environment, profile, web identity of the pod, instance role).",
+    ),
+    ("s3.secret_key", "Goes with s3.access_key; or secret_key_file."),
+    ("s3.timeout", "How long one attempt of one request may take."),
+];
 
 impl Default for S3Config {
     fn default() -> Self {

@@ -242,10 +242,22 @@ impl Sealed {
     }
 }
 
+/// How much there is to store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    pub objects: u64,
+    pub rows: u64,
+    pub bytes: u64,
+}
+
 impl Encoded {
-    /// Bytes and objects to store.
-    pub fn size(&self) -> (u64, u64) {
-        let bodies = self.bodies.iter().flat_map(|(_, bodies)| bodies);
-        bodies.fold((0, 0), |(bytes, objects), body| (bytes + body.bytes.len() as u64, objects + 1))
+    pub fn size(&self) -> Size {
+        let mut size = Size::default();
+        for body in self.bodies.iter().flat_map(|(_, bodies)| bodies) {
+            size.objects += 1;
+            size.rows += body.rows;
+            size.bytes += body.bytes.len() as u64;
+        }
+        size
     }
 }

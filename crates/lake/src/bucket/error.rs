@@ -32,6 +32,33 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    pub const ALL: [Trouble; 9] = [
+        Trouble::Unreachable,
+        Trouble::Busy,
+        Trouble::Failed,
+        Trouble::Conflict,
+        Trouble::WrongKeys,
+        Trouble::Denied,
+        Trouble::NoBucket,
+        Trouble::WrongRegion,
+        Trouble::NotS3,
+    ];
+
+    /// The label of a metric.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Trouble::Unreachable => "unreachable",
+            Trouble::Busy => "busy",
+            Trouble::Failed => "failed",
+            Trouble::Conflict => "conflict",
+            Trouble::WrongKeys => "wrong_keys",
+            Trouble::Denied => "denied",
+            Trouble::NoBucket => "no_bucket",
+            Trouble::WrongRegion => "wrong_region",
+            Trouble::NotS3 => "not_s3",
+        }
+    }
+
     /// Whether the same request may succeed later without anybody doing anything.
     pub fn is_transient(self) -> bool {
         matches!(self, Trouble::Unreachable | Trouble::Busy | Trouble::Failed | Trouble::Conflict)

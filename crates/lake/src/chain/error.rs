@@ -12,6 +12,12 @@ pub enum ChainError {
     /// The broker could not be asked.
     #[error("ask kafka about {topic}: {why}")]
     Log { topic: String, why: String },
+    /// Without them a topic that was made again could not be told from its namesake.
+    #[error("kafka gives topic {topic} no UUID; the store needs brokers of version 2.8 or later")]
+    NoTopicIds { topic: String },
+    /// A bug of this program.
+    #[error("the work on {source_partition} panicked: {why}")]
+    Panicked { source_partition: String, why: String },
     /// The topic was deleted and made again: what was read belongs to a topic that is no more.
     #[error("topic {topic} was deleted and made again (UUID {was}, now {now})")]
     Recreated { topic: String, was: String, now: String },

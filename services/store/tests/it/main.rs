@@ -1,0 +1,5 @@
+//! The store as a process sees it: topics in, objects out. Broker and S3 are embedded, or the real ones that
+//! `FINFLOW_TEST_BROKERS` and `FINFLOW_TEST_S3` name.
+
+mod basics;
+mod world;

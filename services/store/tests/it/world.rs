@@ -1,0 +1,242 @@
+//! A broker, an S3, a topic of each kind, and any number of stores between them.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use harness::{Context, Drain, Secret, Shutdown};
+use lake::bucket::{Bucket, list_all};
+use lake::{Claim, Paths, S3 as Client, S3Config, Source, Target};
+use store::{Config, Summary};
+use streams::{Env, Outgoing, Producer};
+use testkit::{Brokers, S3, unique};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+pub const LONG: Duration = Duration::from_secs(60);
+
+pub fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().expect("a runtime starts"))
+}
+
+/// One broker and one S3 for all tests of this binary: names keep them apart.
+fn parts() -> &'static (Brokers, S3) {
+    static PARTS: OnceLock<(Brokers, S3)> = OnceLock::new();
+    PARTS.get_or_init(|| {
+        let parts = (Brokers::start(), S3::start());
+        runtime().block_on(make_bucket(&parts.1));
+        parts
+    })
+}
+
+/// A real S3 may be new.
+async fn make_bucket(s3: &S3) {
+    let keys = aws_credential_types::Credentials::new(&s3.access_key, &s3.secret_key, None, None, "test");
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
+        .endpoint_url(&s3.endpoint)
+        .region(aws_sdk_s3::config::Region::new("us-east-1"))
+        .credentials_provider(keys)
+        .force_path_style(true)
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
+    // It is there already, mostly.
+    let _ = aws_sdk_s3::Client::from_conf(config.build()).create_bucket().bucket(&s3.bucket).send().await;
+}
+
+pub struct World {
+    pub config: Config,
+    producer: Producer,
+}
+
+impl World {
+    /// Topics of these numbers of partitions: events, metrics, alerts, dead letters.
+    pub fn new(name: &str, partitions: [i32; 4]) -> Self {
+        let (brokers, s3) = parts();
+        let name = unique(name);
+        let mut config = Config {
+            kafka: brokers.config(),
+            group: format!("{name}-store"),
+            input: format!("{name}-raw"),
+            metrics: format!("{name}-metrics"),
+            alerts: format!("{name}-alerts"),
+            dead_letters: format!("{name}-dlq"),
+            s3: S3Config {
+                endpoint: s3.endpoint.clone(),
+                bucket: s3.bucket.clone(),
+                prefix: name.clone(),
+                access_key: s3.access_key.clone(),
+                secret_key: Secret::new(&s3.secret_key),
+                ..S3Config::default()
+            },
+            ..Config::default()
+        };
+        // A killed member is missed soon; the group must not make a test wait for half a minute.
+        config.kafka.librdkafka.insert("session.timeout.ms".to_owned(), "6000".to_owned());
+        let topics = [&config.input, &config.metrics, &config.alerts, &config.dead_letters];
+        for (topic, partitions) in topics.into_iter().zip(partitions) {
+            brokers.create(topic, partitions);
+        }
+        let env = Env::standalone("test", &Shutdown::new());
+        let producer = Producer::new(&env, &config.kafka).expect("a producer");
+        Self { config, producer }
+    }
+
+    pub fn send(&self, topic: &str, partition: i32, value: &[u8]) {
+        let out = Outgoing { topic, partition: Some(partition), value: Some(value), ..Outgoing::default() };
+        self.producer.send(&out).expect("the record is queued");
+    }
+
+    pub fn flush(&self) {
+        self.producer.flush(LONG).expect("the records are written");
+    }
+
+    pub fn trade(n: i64, event_time: i64) -> String {
+        format!(
+            r#"{{"kind":"trade","schema_version":1,"venue":"BINANCE","symbol":"BINANCE:BTCUSDT","trade_id":"{n}","price":61837.63,"quantity":0.02,"side":"sell","event_time":{event_time}}}"#
+        )
+    }
+
+    /// Trades `from..to` into partition 0 of the events, one a minute from midnight of 2024-08-08.
+    pub fn trades(&self, from: i64, to: i64) {
+        for n in from..to {
+            self.send(&self.config.input, 0, Self::trade(n, MIDNIGHT + n * 60_000_000_000).as_bytes());
+        }
+        self.flush();
+    }
+
+    /// Runs a store to the end of what is there.
+    pub fn drain(&self) -> Summary {
+        self.try_drain().expect("the store runs to the end")
+    }
+
+    pub fn try_drain(&self) -> anyhow::Result<Summary> {
+        let ctx = Context::hosted("store", self.config.clone(), &Shutdown::new()).with_drain(Drain::already());
+        runtime().block_on(async { tokio::time::timeout(LONG, store::run(ctx)).await.expect("the store ends in time") })
+    }
+
+    pub fn start(&self) -> Running {
+        let shutdown = Shutdown::new();
+        let ctx = Context::hosted("store", self.config.clone(), &shutdown);
+        let health = ctx.health.clone();
+        let metrics = ctx.metrics.clone();
+        Running { shutdown, health, metrics, task: runtime().spawn(store::run(ctx)) }
+    }
+
+    pub fn admin(&self) -> streams::Admin {
+        parts().0.admin()
+    }
+
+    pub fn client(&self) -> Client {
+        runtime().block_on(Client::connect(&self.config.s3))
+    }
+
+    /// Every object but the claims, and what is in it.
+    pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        let client = self.client();
+        runtime().block_on(async {
+            let mut objects = BTreeMap::new();
+            for key in list_all(&client, &format!("{}/", self.config.s3.prefix)).await.expect("a listing") {
+                if !key.contains("/_claims/") {
+                    let body = client.get(&key).await.expect("the object").expect("listed");
+                    objects.insert(key, body.to_vec());
+                }
+            }
+            objects
+        })
+    }
+
+    /// The rows of all objects, in the order of the keys.
+    pub fn rows(&self) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (key, body) in self.objects() {
+            let mut text = String::new();
+            if key.ends_with(".gz") {
+                flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut text).expect("gzip");
+            } else {
+                text = String::from_utf8(body).expect("utf-8");
+            }
+            for line in text.lines() {
+                rows.push(Row { key: key.clone(), json: serde_json::from_str(line).expect("a row is JSON") });
+            }
+        }
+        rows
+    }
+
+    /// Claims of a partition of the events from the first to the last, checked to tile from 0.
+    pub fn claims(&self, topic: &str, partition: i32) -> Vec<lake::Checked> {
+        let client = self.client();
+        let paths = Paths::new(&self.config.s3.prefix);
+        runtime().block_on(async {
+            let prefix = format!("{}/_claims/{topic}~", self.config.s3.prefix);
+            let keys = list_all(&client, &prefix).await.expect("a listing");
+            let id = keys.first().and_then(|key| key[prefix.len()..].split('/').next()).unwrap_or_default();
+            let source = Source::new(topic, id, partition);
+            let (mut claims, mut next) = (Vec::new(), 0);
+            while let Some(json) = client.get(&paths.claim(&source, next)).await.expect("an answer") {
+                let claim = Claim::read(&json, &source, Some(next)).expect("a good claim");
+                next = claim.claim.end + 1;
+                claims.push(claim);
+            }
+            let found = keys.iter().filter(|key| key.starts_with(&paths.claims(&source))).count();
+            assert_eq!(claims.len(), found, "claims that the chain does not reach: {keys:?}");
+            claims
+        })
+    }
+
+    /// Every offset of the partition below `end` is in exactly one object, or declared: the promise itself, by plain
+    /// listing and reading.
+    pub fn assert_exactly_once(&self, topic: &str, partition: i32, end: i64) {
+        let mut found: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        for row in self.rows() {
+            if row.json["_topic"] == topic && row.json["_partition"] == partition {
+                found.entry(row.json["_offset"].as_i64().expect("an offset")).or_default().push(row.key);
+            }
+        }
+        let twice: Vec<_> = found.iter().filter(|(_, keys)| keys.len() > 1).collect();
+        assert!(twice.is_empty(), "in more than one object: {twice:?}");
+        let claims = self.claims(topic, partition);
+        let fates = claims.iter().flat_map(|claim| claim.runs.offsets(claim.claim.start));
+        let mut next = 0;
+        for (offset, target) in fates {
+            assert_eq!(offset, next, "the claims have a gap");
+            assert_eq!(found.contains_key(&offset), matches!(target, Target::Object(_)), "offset {offset}: {target:?}");
+            next += 1;
+        }
+        assert_eq!(next, end, "the chain ends elsewhere");
+    }
+}
+
+/// 2024-08-08T00:00:00Z
+pub const MIDNIGHT: i64 = 1_723_075_200_000_000_000;
+
+#[derive(Debug)]
+pub struct Row {
+    pub key: String,
+    pub json: serde_json::Value,
+}
+
+/// A store in the background.
+pub struct Running {
+    pub shutdown: Shutdown,
+    pub health: harness::Health,
+    pub metrics: harness::Registry,
+    task: JoinHandle<anyhow::Result<Summary>>,
+}
+
+impl Running {
+    /// As SIGTERM does.
+    pub fn stop(self) -> Summary {
+        self.shutdown.trigger("test");
+        self.end()
+    }
+
+    pub fn end(self) -> Summary {
+        runtime()
+            .block_on(async { tokio::time::timeout(LONG, self.task).await })
+            .expect("ends in time")
+            .expect("no panic")
+            .expect("no error")
+    }
+}
