@@ -24,7 +24,8 @@ pub struct Config {
     pub lateness: Duration,
     pub idle: Duration,
     pub emit: Emit,
-    pub throttle: Duration,
+    pub update_throttle: Duration,
+    pub future_tolerance: Duration,
     pub rebuild: bool,
 }
 
@@ -67,7 +68,12 @@ const DOCS: &[(&str, &str)] = &[
         "on_close: when a window closes, and when a late trade revises it. on_update: while it is open, and when it is \
          final. both.",
     ),
-    ("throttle", "Shortest time between two updates of one symbol."),
+    ("update_throttle", "Shortest time between two updates of one symbol."),
+    (
+        "future_tolerance",
+        "A trade whose event time is further than this after its receive time (Kafka's, where it has none) is set aside: \
+         it would close every window before it.",
+    ),
     (
         "rebuild",
         "Throw the state away and fold the input again from its start. What was emitted is emitted again, from rev 0.",
@@ -92,7 +98,8 @@ impl Default for Config {
             lateness: ns(options.lateness_ns),
             idle: ns(options.idle_ns),
             emit: options.emit,
-            throttle: ns(options.throttle_ns),
+            update_throttle: ns(options.throttle_ns),
+            future_tolerance: Duration::from_secs(5),
             rebuild: false,
         }
     }
@@ -110,14 +117,21 @@ impl Config {
             lateness_ns: self.lateness.as_ns(),
             idle_ns: self.idle.as_ns(),
             emit: self.emit,
-            throttle_ns: self.throttle.as_ns(),
+            throttle_ns: self.update_throttle.as_ns(),
         }
     }
 }
 
 impl harness::Config for Config {
     const ABOUT: &'static str = "Fold trades into metrics over event-time windows";
-    const FLAGS: &'static [Flag] = &[Flag::BROKERS, Flag::GROUP, Flag::IN, Flag::OUT, Flag::UNTIL_END];
+    const FLAGS: &'static [Flag] = &[
+        Flag::BROKERS,
+        Flag::GROUP,
+        Flag::IN,
+        Flag::OUT,
+        Flag::own("windows", "windows", "WINDOW[,…]", "Windows of each symbol, such as 1m,5m/1m"),
+        Flag::UNTIL_END,
+    ];
     const DOCS: &'static [&'static [(&'static str, &'static str)]] = &[streams::KAFKA_DOCS, DOCS];
 
     fn common(&self) -> &Common {

@@ -15,6 +15,8 @@ pub struct Observe {
     forgotten_ids: IntCounter,
     moved_symbols: IntCounter,
     event_lag: Gauge,
+    watermark_lag: Gauge,
+    out_of_orderness_ns: i64,
 }
 
 impl Observe {
@@ -41,6 +43,11 @@ impl Observe {
                 "event_lag_seconds",
                 "Wall clock minus the latest event time folded, over all partitions.",
             ),
+            watermark_lag: registry.float_gauge(
+                "watermark_lag_seconds",
+                "Wall clock minus the watermark of the symbol that is furthest: what ended before it is closed.",
+            ),
+            out_of_orderness_ns: config.out_of_orderness.as_ns(),
         }
     }
 
@@ -72,9 +79,11 @@ impl Observe {
         }
     }
 
-    pub fn event_lag(&self, lag_ns: Option<i64>) {
-        if let Some(lag) = lag_ns {
+    pub fn lag(&self, now_ns: i64, latest_ns: Option<i64>) {
+        if let Some(latest) = latest_ns {
+            let lag = now_ns.saturating_sub(latest);
             self.event_lag.set(lag as f64 / 1e9);
+            self.watermark_lag.set(lag.saturating_add(self.out_of_orderness_ns) as f64 / 1e9);
         }
     }
 

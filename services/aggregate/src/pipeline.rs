@@ -18,7 +18,6 @@ use crate::observe::Observe;
 const LATE: &str = "late";
 /// The venue's clock was this far ahead of ours, or the record is wrong: either way it must not move a watermark.
 const FUTURE: &str = "future_timestamp";
-const FUTURE_NS: i64 = 5_000_000_000;
 
 /// Ticks are never closer than this, however short the throttle.
 const SHORTEST_TICK: std::time::Duration = std::time::Duration::from_millis(10);
@@ -31,7 +30,7 @@ pub fn settings(config: &Config) -> Settings {
         reasons: Reason::ALL.iter().map(|reason| reason.as_str()).chain([LATE, FUTURE]).collect(),
         transactional_id: config.transactional_id.clone(),
         commit_interval: *config.commit_interval,
-        tick_interval: config.throttle.0.clamp(SHORTEST_TICK, defaults.tick_interval),
+        tick_interval: config.update_throttle.0.clamp(SHORTEST_TICK, defaults.tick_interval),
         rebuild: config.rebuild,
         ..defaults
     }
@@ -109,7 +108,9 @@ impl Aggregator {
     }
 
     fn trade(&mut self, part: &mut Part, trade: &TradeRef<'_>, record: &Record<'_>, out: &mut Outbox<'_>) -> Outcome {
-        if let Some(ahead) = ahead_of_receipt(trade, record) {
+        if let Some(ahead) =
+            ahead_of_receipt(trade, record).filter(|ahead| *ahead > self.config.future_tolerance.as_ns())
+        {
             self.observe.future(record, &trade.symbol, ahead);
             out.dead_letter(record, FUTURE, &format!("event time is {} ms after receive time", ahead / 1_000_000));
             return Outcome::Invalid;
@@ -180,11 +181,10 @@ impl Aggregator {
     }
 }
 
-/// By how much the event time exceeds what it may: the trade's own receive time, or Kafka's where it has none.
+/// By how much the event time is after the trade's own receive time, or Kafka's where it has none.
 fn ahead_of_receipt(trade: &TradeRef<'_>, record: &Record<'_>) -> Option<i64> {
     let by_kafka = (record.timestamp_ms >= 0).then(|| record.timestamp_ms.saturating_mul(1_000_000));
-    let ahead = trade.event_time.saturating_sub(trade.receive_time.or(by_kafka)?);
-    (ahead > FUTURE_NS).then_some(ahead)
+    Some(trade.event_time.saturating_sub(trade.receive_time.or(by_kafka)?))
 }
 
 impl Stage for Aggregator {
@@ -237,7 +237,7 @@ impl Stage for Aggregator {
         self.emit(out);
         self.tell_counts(part);
         part.symbols.set(part.fold.symbols());
-        self.observe.event_lag(self.latest.map(|latest| tick.now_ns.saturating_sub(latest)));
+        self.observe.lag(tick.now_ns, self.latest);
     }
 
     fn snapshot(&mut self, part: &mut Part, log: &mut Changelog<'_>) {

@@ -20,10 +20,10 @@ use super::layout::{Layout, LayoutError};
 #[serde(rename_all = "snake_case")]
 pub enum Emit {
     /// When a window closes, and when a late trade revises it.
+    #[default]
     OnClose,
     /// While a window is open, no more often than the throttle, and when it is final.
     OnUpdate,
-    #[default]
     Both,
 }
 
@@ -51,7 +51,7 @@ impl Default for Options {
             out_of_orderness_ns: 2 * Interval::SECOND.ns(),
             lateness_ns: 0,
             idle_ns: 5 * Interval::SECOND.ns(),
-            emit: Emit::Both,
+            emit: Emit::default(),
             throttle_ns: Interval::SECOND.ns(),
         }
     }
