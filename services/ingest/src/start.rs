@@ -31,7 +31,7 @@ pub fn play(ctx: Context<Config>, ready: &Latch) -> anyhow::Result<Played> {
     let env = Env::of(&ctx).with_heartbeat(ctx.heartbeat("replay"));
     let metrics = Metrics::new(&ctx.metrics);
     let (mut reels, failed) = open(&ctx.config)?;
-    let kafka = kafka(&ctx.config.kafka);
+    let kafka = ctx.config.kafka.clone();
     let places = Places {
         output: ctx.config.output.clone(),
         dead_letters: ctx.config.dead_letters.clone(),
@@ -43,7 +43,7 @@ pub fn play(ctx: Context<Config>, ready: &Latch) -> anyhow::Result<Played> {
         Err(StreamError::Stopped(_)) => return Ok(Played { summary: Summary::default(), interrupted: true }),
         Err(error) => return Err(error).context("prepare the replay"),
     };
-    let producer = Producer::new(&env, &kafka).context("create the producer")?;
+    let producer = Producer::new(&env, &gapless(&kafka)).context("create the producer")?;
     producer.announce(&[&places.output, &places.dead_letters]);
     let dead_letters = DeadLetters::new(&env, &producer, &observe::reasons()).to_topic(&places.dead_letters);
     let writer = Writer::new(producer, dead_letters, &places.output, partitions);
@@ -80,7 +80,7 @@ fn open(config: &Config) -> anyhow::Result<(Vec<Reel>, Vec<FeedSummary>)> {
 
 /// A replay waits for Kafka as long as it takes, and never lets a later record pass an earlier one that failed: exact
 /// resume rests on partitions without holes. Both may be set otherwise, at one's own risk.
-fn kafka(config: &KafkaConfig) -> KafkaConfig {
+fn gapless(config: &KafkaConfig) -> KafkaConfig {
     let mut kafka = config.clone();
     for (name, value) in [("message.timeout.ms", "0"), ("enable.gapless.guarantee", "true")] {
         kafka.librdkafka.entry(name.to_owned()).or_insert_with(|| value.to_owned());

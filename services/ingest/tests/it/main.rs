@@ -1,0 +1,8 @@
+//! Ingest against a broker: what it is given must be in the topic, once, in order, whatever happens on the way.
+
+mod bad_input;
+mod bed;
+mod pace;
+mod real_data;
+mod replay;
+mod resume;

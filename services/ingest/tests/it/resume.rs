@@ -1,0 +1,148 @@
+//! Interruptions: every row is in Kafka once.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use harness::{Context, Shutdown};
+use testkit::eventually;
+
+use crate::bed::{Bed, positions, runtime, trades_csv};
+
+fn spawn(bed: &Bed, feed: &str, extra: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_ingest"))
+        .args(["--brokers", &bed.brokers.addr, "--out", &bed.output, "--feed", feed, "--until-end", "--admin", "off"])
+        .args(["--set", &format!("dead_letters={}", bed.dead_letters), "--set", &format!("leases={}", bed.leases)])
+        .args(["--set", "checkpoint_every=50ms"])
+        .args(extra)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn end_offsets(bed: &Bed) -> i64 {
+    bed.brokers.admin().watermarks(&bed.output).unwrap().iter().map(|(_, high)| high).sum()
+}
+
+/// Bad rows among the good ones: their dead letters must be there once, too.
+fn mixed_csv(rows: u64) -> String {
+    let mut text = String::new();
+    for (n, line) in trades_csv(rows).lines().enumerate() {
+        text.push_str(line);
+        text.push('\n');
+        if n % 97 == 96 {
+            text.push_str("AAPL,not a time,1,1,1\n");
+        }
+    }
+    text
+}
+
+#[test]
+fn killed_again_and_again_every_row_is_written_once() {
+    const ROWS: u64 = 60_000;
+    let bed = Bed::new();
+    let feed = bed.file("t.csv", mixed_csv(ROWS));
+    let bad = mixed_csv(ROWS).lines().count() as u64 - 1 - ROWS;
+    let mut kills = 0;
+    loop {
+        let before = end_offsets(&bed);
+        let mut child = spawn(&bed, &feed, &["--rate", "30000"]);
+        // Kill it once it has written some thousand rows more, at a moment that differs from time to time.
+        let target = before + 3_000 + 1_777 * kills;
+        let ended = eventually(Duration::from_secs(120), "rows or the end", || match child.try_wait().unwrap() {
+            Some(status) => Some(Some(status)),
+            None => (end_offsets(&bed) >= target).then_some(None),
+        });
+        if let Some(status) = ended {
+            assert!(status.success(), "{status}");
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills >= 4, "killed only {kills} times");
+    assert_eq!(positions(&bed.output()).len() as u64, ROWS);
+    assert_eq!(positions(&bed.dead_letters()).len() as u64, bad);
+    assert!(bad > 500);
+    // In each partition the rows are in the order of the file.
+    let mut last = [0u64; 3];
+    for record in bed.output() {
+        let line: u64 = crate::bed::header(&record, "finflow-pos").split(':').nth(2).unwrap().parse().unwrap();
+        let last = &mut last[usize::try_from(record.partition).unwrap()];
+        assert!(*last < line);
+        *last = line;
+    }
+}
+
+#[test]
+fn a_stopped_replay_goes_on_and_an_ended_one_is_not_repeated() {
+    let bed = Bed::new();
+    let feed = bed.file("t.csv", trades_csv(20_000));
+    let mut config = bed.config(&[&feed]);
+    config.rate = 20_000.0;
+    let shutdown = Shutdown::new();
+    let running = runtime().spawn(ingest::run(Context::hosted("ingest", config.clone(), &shutdown)));
+    eventually(Duration::from_secs(30), "some rows", || (end_offsets(&bed) > 2_000).then_some(()));
+    shutdown.trigger("half is enough");
+    let first = runtime().block_on(running).unwrap().unwrap();
+    assert!(first.total() > 2_000 && first.total() < 20_000, "{first:?}");
+    config.rate = 0.0;
+    let second = bed.run(config.clone()).unwrap();
+    assert_eq!(first.total() + second.total(), 20_000);
+    assert_eq!((second.resumed, second.skipped), (0, 1 + first.total()), "a clean stop needs no search");
+    let third = bed.run(config.clone()).unwrap();
+    assert_eq!((third.read, third.total()), (0, 0));
+    assert_eq!(positions(&bed.output()).len(), 20_000);
+    config.resume = false;
+    assert_eq!(bed.run(config).unwrap().total(), 20_000, "unless asked to");
+}
+
+#[test]
+fn a_loop_goes_on_in_its_pass() {
+    let bed = Bed::new();
+    let feed = bed.file("t.csv", trades_csv(1_000));
+    let mut config = bed.config(&[&feed]);
+    config.repeat = true;
+    config.passes = 3;
+    assert_eq!(bed.run(config.clone()).unwrap().total(), 3_000);
+    config.passes = 5;
+    assert_eq!(bed.run(config).unwrap().total(), 2_000);
+    let events = bed.events();
+    let mut identities = std::collections::BTreeSet::new();
+    for event in &events {
+        let market::Event::Trade(trade) = event else { panic!() };
+        assert!(identities.insert((trade.symbol.clone(), trade.trade_id.clone())), "{trade:?}");
+    }
+    assert_eq!(identities.len(), 5_000);
+}
+
+#[test]
+fn a_topic_made_anew_is_filled_anew() {
+    let bed = Bed::new();
+    let feed = bed.file("t.csv", trades_csv(1_000));
+    assert_eq!(bed.run(bed.config(&[&feed])).unwrap().total(), 1_000);
+    let mut config = bed.config(&[&feed]);
+    config.output = testkit::unique("raw-again");
+    bed.brokers.create(&config.output, 3);
+    assert_eq!(bed.run(config).unwrap().total(), 1_000);
+}
+
+#[test]
+fn a_missing_topic_is_waited_for_and_kafka_may_come_later() {
+    let bed = Bed::new();
+    let feed = bed.file("t.csv", trades_csv(100));
+    let mut config = bed.config(&[&feed]);
+    config.output = testkit::unique("later");
+    let shutdown = Shutdown::new();
+    let ctx = Context::hosted("ingest", config.clone(), &shutdown).with_drain(harness::Drain::already());
+    let health = ctx.health.clone();
+    let running = runtime().spawn(ingest::run(ctx));
+    eventually(Duration::from_secs(30), "the missing topic is named", || {
+        let report = health.report();
+        let reason = report.checks.get("topics").and_then(|check| check.reason.clone());
+        (!report.ready && reason?.contains(&config.output)).then_some(())
+    });
+    bed.brokers.create(&config.output, 3);
+    assert_eq!(runtime().block_on(running).unwrap().unwrap().total(), 100);
+}
