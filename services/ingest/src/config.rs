@@ -154,6 +154,44 @@ pub enum Progress {
     Off,
 }
 
+/// The same words for `config.example.yaml` and `docs/config.md`.
+const DOCS: &[(&str, &str)] = &[
+    ("output", "Topic for events. Waited for when it is missing, never created."),
+    ("dead_letters", "Topic for rows that cannot be read."),
+    ("leases", "Compacted topic that holds how far each recording has been replayed."),
+    ("feeds", "What to read: `[name=][format:]path[?option=value&…]`, or the same written out as a map."),
+    ("speed", "`1` replays as recorded, `60` sixty times as fast, `max` as fast as Kafka takes it."),
+    ("rate", "Rows per second, evenly; 0 leaves the pace to `speed`."),
+    (
+        "sample",
+        "One random row of the recordings each `sample_every`, as the original stock-market demo did. Never ends.",
+    ),
+    ("sample_every", "Time between two random rows."),
+    (
+        "loop",
+        "Begin again at the end, with times and trade ids moved on by the recording's span, so that nothing is late and nothing is a duplicate.",
+    ),
+    ("passes", "End a loop after this many passes; 0 never ends it."),
+    ("rebase", "`now` moves a recording to the present: its first event happens when the replay starts."),
+    (
+        "resume",
+        "Go on where an earlier, interrupted replay of the same file stopped. `false` replays it from its first row.",
+    ),
+    ("seed", "Seed of `sample` and of synthetic feeds."),
+    (
+        "quotes",
+        "Also produce quotes where a recording has them (Binance `bookTicker`); otherwise they are counted as ignored.",
+    ),
+    (
+        "progress",
+        "`auto` draws a bar on a terminal and writes a line every few seconds elsewhere; `bar`, `lines`, `off` decide.",
+    ),
+    (
+        "checkpoint_every",
+        "Time between two checkpoints: a restart after a crash looks through what was produced since the last one.",
+    ),
+];
+
 impl harness::Config for Config {
     const ABOUT: &'static str = "Reads market data from feeds and files into raw-market-data.";
     const FLAGS: &'static [Flag] = &[
@@ -168,6 +206,8 @@ impl harness::Config for Config {
         Flag::own("rebase", "rebase", "now|none", "Move the recording to the present"),
         Flag::UNTIL_END,
     ];
+
+    const DOCS: &'static [&'static [(&'static str, &'static str)]] = &[streams::KAFKA_DOCS, DOCS];
 
     fn common(&self) -> &Common {
         &self.common
