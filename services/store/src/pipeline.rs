@@ -292,7 +292,7 @@ impl<B: Bucket> Pipeline<B> {
                 match consumer.commit(&[(report.partition, receipt.claim.end + 1)]) {
                     Err(error) if error.is_fatal() => return Err(error.into()),
                     Err(error) => self.observer.commit_refused(&error),
-                    Ok(()) => {}
+                    Ok(_) => {}
                 }
             }
             Ok(Outcome::Adopted(receipt)) => {
