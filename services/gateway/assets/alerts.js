@@ -1,7 +1,7 @@
 // The feed of alerts and the reasons of dead letters.
 
 import { byId, el, empty, eachFrame, text } from './dom.js';
-import { clock, count, day, price, symbolParts } from './format.js';
+import { clock, compact, count, day, percent, price, symbolParts } from './format.js';
 
 const SHOWN = 100;
 
@@ -31,12 +31,10 @@ export class Alerts {
   item(alert) {
     const { name, venue } = symbolParts(alert.symbol);
     const digits = this.store.quotes.get(alert.symbol)?.digits ?? 2;
-    const when = alert.time ?? alert.window_end;
-    return el('li', { data: { symbol: alert.symbol, severity: alert.severity ?? 'warning', state: alert.state ?? 'firing' } },
-      el('button', { type: 'button', title: alert.alert_id },
-        el('span', { class: 'head' }, el('b', {}, name), venue ? el('small', {}, venue) : null, el('time', { datetime: when, title: when }, `${day(when).slice(5)} ${clock(when)}`)),
-        el('span', { class: 'what' }, alert.message ?? alert.rule),
-        el('span', { class: 'why' }, [alert.rule, alert.window, alert.price === undefined ? null : price(alert.price, digits)].filter(Boolean).join(' · '))));
+    return el('li', { data: { symbol: alert.symbol, state: alert.state } },
+      el('button', { type: 'button', title: `${alert.rule}\n${alert.alert_id}` },
+        el('span', { class: 'head' }, el('b', {}, name), venue ? el('small', {}, venue) : null, el('time', { datetime: alert.time, title: `${day(alert.time)} ${clock(alert.time)} UTC, by event time` }, clock(alert.time))),
+        el('span', { class: 'what', data: { dir: { up: 'up', above: 'up', down: 'down', below: 'down' }[alert.direction] } }, ...sentence(alert, digits))));
   }
 
   drawLetters() {
@@ -46,6 +44,16 @@ export class Alerts {
     byId('letters').replaceChildren(...rows);
     empty(byId('letters-empty'), rows.length ? '' : 'None', letters ? 'Every record read so far could be used.' : '');
   }
+}
+
+/** What happened, as one would say it: `close 61,923.40 above 61,900.00`, `moved +0.52% in 1m`. */
+function sentence({ rule_kind: kind, state, metric, window, direction, value, threshold, rule }, digits) {
+  const resolved = state === 'resolved' ? el('span', { class: 'tag' }, 'resolved') : null;
+  const percentage = metric.endsWith('_pct') || kind === 'move';
+  const show = (number, signed) => (percentage ? percent(number).slice(signed || number < 0 ? 0 : 1) : /open|high|low|close|vwap|twap|average|min|max|price/.test(metric) ? price(number, digits) : compact(number));
+  const rest = percentage ? ` in ${window}` : ` ${direction} ${show(threshold)}`;
+  const said = el('span', { title: `limit ${show(threshold)}, window ${window}` }, `${metric === 'change_pct' ? 'moved' : metric} `, el('b', {}, show(value, true)), rest);
+  return [resolved, said, el('small', {}, rule)].filter(Boolean);
 }
 
 function quiet(pipeline) {

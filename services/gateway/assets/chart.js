@@ -15,7 +15,7 @@ export class Chart {
       layout: { attributionLogo: false, fontSize: 11 },
       crosshair: { mode: CrosshairMode.Normal },
       rightPriceScale: { borderVisible: false, scaleMargins: { top: 0.06, bottom: 0.24 } },
-      timeScale: { borderVisible: false, rightOffset: 4, barSpacing: 10, minBarSpacing: 2 },
+      timeScale: { borderVisible: false, minBarSpacing: 2, shiftVisibleRangeOnNewBar: true },
     });
     // Drawn first, so that it lies behind: bars whose data had a hole.
     this.flaws = this.chart.addSeries(HistogramSeries, {
@@ -32,6 +32,8 @@ export class Chart {
     });
     this.bars = new Map();
     this.chart.subscribeCrosshairMove(({ time }) => onHover(time === undefined ? null : this.bars.get(time) ?? null));
+    // Whoever moves the chart wants to keep what he sees; `f` and another series fit it again.
+    for (const moved of ['wheel', 'pointerdown']) node.addEventListener(moved, () => { this.fitted = false; }, { passive: true });
     this.theme();
   }
 
@@ -79,13 +81,14 @@ export class Chart {
     this.vwap.applyOptions({ priceFormat });
   }
 
-  /** A few bars stay narrow and to the right, as more are coming; many fill the width. */
+  /** Few bars begin at the left, where the next ones will follow; of many the latest fill the width. */
   fit() {
-    const width = Math.max(200, this.node.clientWidth - 80);
-    const shown = Math.min(this.bars.size, 180);
-    const spacing = Math.max(3, Math.min(14, width / (shown + 6)));
-    this.chart.timeScale().applyOptions({ barSpacing: spacing });
-    this.chart.timeScale().scrollToPosition(4, false);
+    this.fitted = true;
+    const most = Math.max(30, Math.min(180, Math.floor((this.node.clientWidth - 70) / 7)));
+    // In steps, so that not every new bar changes the width of all.
+    const room = Math.min(most, [30, 60, 120].find((step) => this.bars.size + 2 <= step) ?? most);
+    const last = Math.max(this.bars.size + 2, room);
+    this.chart.timeScale().setVisibleLogicalRange({ from: last - room - 1, to: last });
     this.chart.priceScale('right').applyOptions({ autoScale: true });
   }
 
@@ -102,11 +105,13 @@ export class Chart {
   update(bar, inOrder) {
     if (this.series.digits !== this.shownDigits) this.digits(this.series.digits);
     if (!inOrder) return this.draw();
+    const isNew = !this.bars.has(seconds(bar.start));
     this.bars.set(seconds(bar.start), bar);
     this.flaws.update(this.flaw(bar));
     this.volume.update(this.column(bar));
     this.candles.update(this.candle(bar));
     this.vwap.update(this.point(bar));
+    if (isNew && this.fitted) this.fit();
   }
 
   candle(bar) {

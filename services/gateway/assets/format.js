@@ -91,9 +91,12 @@ export function day(iso) {
   return typeof iso === 'string' && iso.length >= 10 ? iso.slice(0, 10) : NONE;
 }
 
-/** When a bar began: the day alone for bars of a day or more. */
-export function barTime(iso, seconds) {
-  return seconds >= 86400 ? day(iso) : `${day(iso).slice(5)} ${clock(iso).slice(0, seconds < 60 ? 8 : 5)}`;
+/** When a bar began, as far as needed beside `latest`: the day for bars of a day or more, else the time of day, with the
+    day only where it is another one. */
+export function barTime(iso, seconds, latest = iso) {
+  if (seconds >= 86400) return day(iso);
+  const time = clock(iso).slice(0, seconds < 60 ? 8 : 5);
+  return day(iso) === day(latest) ? time : `${day(iso).slice(5)} ${time}`;
 }
 
 /** `BINANCE:BTCUSDT` as { venue: 'BINANCE', name: 'BTCUSDT' }. */

@@ -133,7 +133,7 @@ function drawWindows() {
 
 function drawLegend() {
   const bar = hovered ? store.series.bars.get(hovered.start) ?? hovered : store.lastBar();
-  byId('legend').replaceChildren(...legend(bar, { ...store.series, window: store.series.window ?? '1m' }));
+  byId('legend').replaceChildren(...legend(bar, { ...store.series, window: store.series.window ?? '1m' }, store.lastBar()?.start));
 }
 
 function drawEmpty() {

@@ -18,7 +18,7 @@ export class Strip {
     this.cell('feed', 'Events', feed ? rate(feed.rate) : '–', feed ? `${count(feed.end)} written` : 'no topic yet', feed?.rate > 0 ? 'good' : 'idle');
     for (const group of pipeline?.groups ?? []) this.stage(group);
     const age = feed?.age_seconds;
-    this.cell('age', 'Last event', typeof age === 'number' ? `${span(age)} ago` : '–', 'when it reached Kafka', age === undefined || age === null ? 'idle' : age < 5 ? 'good' : age < 60 ? 'idle' : 'warn');
+    this.cell('age', 'Last event', typeof age === 'number' ? `${span(age)} ago` : '–', typeof age === 'number' ? 'since it reached Kafka' : 'none yet', age === undefined || age === null ? 'idle' : age < 5 ? 'good' : age < 60 ? 'idle' : 'warn');
     const letters = pipeline?.dead_letters;
     this.cell('letters', 'Dead letters', letters ? count(letters.count) : '–', letters?.rate > 0 ? `${rate(letters.rate)} now` : 'none now', letters?.rate > 0 ? 'bad' : 'good');
     const notice = byId('notice');
@@ -30,9 +30,10 @@ export class Strip {
   stage({ stage, lag, lag_seconds: behind, lag_at_least: atLeast, problem }) {
     const known = typeof lag === 'number';
     const level = problem ? 'idle' : !known ? 'idle' : lag === 0 || (behind ?? 0) < 5 ? 'good' : behind < 30 ? 'warn' : 'bad';
-    const value = known ? (lag === 0 ? 'caught up' : `${count(lag)} behind`) : '–';
-    const seconds = typeof behind === 'number' ? `${atLeast ? '≥ ' : ''}${span(behind)}` : '–';
-    this.cell(`stage-${stage}`, stage, value, problem ?? (known ? `lag ${count(lag)} · ${seconds}` : 'no position yet'), level, 'stage');
+    const seconds = typeof behind === 'number' ? `${atLeast ? '≥ ' : ''}${span(behind)}` : '';
+    const value = known ? (lag === 0 ? 'caught up' : `${seconds} behind`.trim()) : '–';
+    const label = stage.charAt(0).toUpperCase() + stage.slice(1);
+    this.cell(`stage-${stage}`, label, value, problem ?? (known ? (lag === 0 ? 'no lag' : `${count(lag)} records`) : 'no position yet'), level, 'stage');
   }
 
   cell(key, label, value, note, level, cls = '') {

@@ -3,7 +3,7 @@
 import { byId, el, empty, eachFrame, svg, text } from './dom.js';
 import { arrow, clock, compact, day, direction, percent, price, sparkPath, symbolParts } from './format.js';
 
-const [WIDTH, HEIGHT] = [72, 24];
+const [WIDTH, HEIGHT] = [64, 24];
 
 export class Watchlist {
   constructor(store, onChoose) {

@@ -37,7 +37,7 @@ use observe::Metrics;
 use pipeline::{Pipeline, Progress};
 use probe::Probe;
 pub use view::View;
-pub use wire::{DeadLetters, Pipeline as PipelineState, Size, State, Time, Topic};
+pub use wire::{DeadLetters, Group as StageLag, Pipeline as PipelineState, Size, State, Time, Topic};
 
 /// How long the threads may take to end once the server has.
 const THREADS: Duration = Duration::from_millis(500);
