@@ -1,0 +1,116 @@
+//! One outcome per record, dead letters with their reasons, and the numbers of an exchange.
+
+use streams::dead_letter;
+
+use super::*;
+
+/// A clock far behind every trade: it closes nothing, only the end of the run does.
+fn still() -> harness::FakeClock {
+    harness::FakeClock::at(0)
+}
+
+#[test]
+fn every_record_has_one_outcome() {
+    let bench = Bench::new(3);
+    let mut late = trade("A", 4, 10.0, "1", "1");
+    late.event_time = 0;
+    let mut future = trade("A", 5, 100.0, "1", "1");
+    future.event_time += 5 * S + 1;
+    let quote =
+        br#"{"kind":"quote","schema_version":1,"venue":"T","symbol":"A","bid":1,"bid_quantity":1,"event_time":5}"#;
+    bench.send(&[
+        ("A", encoded(&trade("A", 1, 10.0, "100", "2"))),
+        // What other people's producers write.
+        ("A", br#"{"symbol":"A","price":110.5,"volume":1e0,"timestamp":20000,"trade_id":2}"#.to_vec()),
+        ("A", encoded(&trade("A", 1, 10.0, "100", "2"))),
+        ("A", encoded(&trade("A", 3, 400.0, "120", "1"))),
+        ("A", encoded(&late)),
+        ("A", encoded(&future)),
+        ("A", quote.to_vec()),
+        ("A", br#"{"kind":"gap","schema_version":1,"symbol":"A","from":1,"to":2,"cause":"restart"}"#.to_vec()),
+        ("A", b"not json".to_vec()),
+        ("A", Vec::new()),
+        (
+            "A",
+            br#"{"kind":"trade","schema_version":1,"venue":"T","symbol":"A","price":1e400,"quantity":1,"event_time":1}"#.to_vec(),
+        ),
+        ("B", encoded(&trade("B", 1, 10.0, "7", "0"))),
+    ]);
+    let summary = bench.run_to_end(bench.config(), still());
+
+    let o = summary.outcomes;
+    assert_eq!((o.folded, o.duplicate, o.late, o.invalid, o.other_kind), (4, 1, 1, 4, 2), "{summary:?}");
+    assert_eq!((summary.msgs, o.sum()), (12, 12));
+    let consumed: u64 = summary.ledger.consumed.values().map(|counts| counts.sum()).sum();
+    assert_eq!(consumed, 12);
+    assert_eq!(summary.late_for_window["1m"], 1);
+    assert!(summary.late_for_window["5m/1m"] >= 1);
+
+    let letters = bench.records(&bench.dead_letters);
+    let header = |r: &OwnedRecord, name: &str| {
+        let value = r.as_record().header(name).map(|v| String::from_utf8(v.to_vec()).unwrap());
+        value.unwrap_or_else(|| panic!("{name} is missing"))
+    };
+    let mut reasons: Vec<String> = letters.iter().map(|r| header(r, dead_letter::REASON)).collect();
+    reasons.sort();
+    assert_eq!(reasons, ["empty", "future_timestamp", "late", "not_json", "precision"]);
+    let letter = letters.iter().find(|r| header(r, dead_letter::REASON) == "late").unwrap();
+    assert_eq!(letter.value.as_deref(), Some(encoded(&late).as_slice()), "the original bytes");
+    assert_eq!(header(letter, dead_letter::STAGE), "aggregate");
+    assert_eq!(header(letter, dead_letter::TOPIC), bench.input);
+    assert_eq!(header(letter, dead_letter::DETAIL), "event time is 398000 ms behind the watermark");
+
+    let last = last_revisions(&bench.metrics());
+    let first = &last[&("A".to_owned(), "1m".to_owned(), 0)];
+    assert_eq!((first.open.unwrap().get(), first.close.unwrap().get()), (decimal("100"), decimal("110.5")));
+    assert_eq!((first.volume.get(), first.vwap), (decimal("3"), Some(decimal("103.5"))));
+    assert_eq!((first.trade_count, first.duplicate, first.is_final), (2, 1, true));
+    assert_eq!(last[&("B".to_owned(), "1m".to_owned(), 0)].vwap, None);
+
+    // Nothing is left: a second run finds the position committed and nothing new to say.
+    let before = bench.metrics().len();
+    let again = bench.run_to_end(bench.config(), still());
+    assert_eq!((again.msgs, again.metrics, bench.metrics().len()), (0, 0, before));
+}
+
+#[test]
+fn a_recording_gives_the_exchanges_minutes() {
+    let bench = Bench::new(1);
+    let trades = recording();
+    bench.send_trades(&trades);
+    let summary = bench.run_to_end(bench.config(), still());
+    assert_eq!((summary.outcomes.folded, summary.msgs), (21_313, 21_313));
+    let last = last_revisions(&bench.metrics());
+    let minute = |ms: i64| &last[&("BINANCE_USDM:BTCUSDT".to_owned(), "1m".to_owned(), ms * 1_000_000)];
+    for (start, volume, count, vwap) in [
+        (1_723_161_300_000, "136.450", 2005, "61802.159190912422"),
+        (1_723_161_360_000, "203.143", 1992, "61728.377789537419"),
+        (1_723_161_420_000, "607.148", 4717, "61665.043946121868"),
+        (1_723_161_480_000, "890.437", 7387, "61643.479629440376"),
+        (1_723_161_540_000, "466.221", 3461, "61681.752625257121"),
+    ] {
+        let m = minute(start);
+        assert_eq!((m.volume.get(), m.trade_count, m.vwap), (decimal(volume), count, Some(decimal(vwap))), "{start}");
+    }
+    assert_equals_batch(&bench, &Options::default());
+    assert!(summary.cpu_s_after_first >= 0.0 && summary.wall_s > 0.0);
+}
+
+#[test]
+fn keys_headers_and_partitions_are_the_contracts() {
+    let bench = Bench::new(3);
+    bench.send_trades(&[trade("BINANCE:BTCUSDT", 1, 10.0, "100", "2")]);
+    bench.run_to_end(bench.config(), still());
+    let records = bench.records(&bench.output);
+    assert_eq!(records.len(), 6, "one minute, and five times five minutes");
+    for record in records {
+        assert_eq!(record.key.as_deref(), Some(&b"BINANCE:BTCUSDT"[..]));
+        assert_eq!(record.partition, market::symbol::partition(b"BINANCE:BTCUSDT", 3));
+        let metrics = Metrics::decode(record.value.as_deref().unwrap()).unwrap();
+        let id = format!("BINANCE:BTCUSDT/{}/{}/0", metrics.window, metrics.window_start);
+        let view = record.as_record();
+        assert_eq!(view.header("event_id"), Some(id.as_bytes()));
+        assert_eq!(view.header("content-type"), Some(&b"application/json"[..]));
+        assert_eq!(view.header("schema_version"), Some(&b"1"[..]));
+    }
+}
