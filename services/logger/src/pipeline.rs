@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use harness::Latch;
-use streams::{Consumer, Env, Polled, Record, StreamError, TopicPartition};
+use streams::{Consumer, Env, Polled, Record, TopicPartition};
 
 use crate::config::Config;
 use crate::decode::{self, Decoded, Schema};
@@ -129,14 +129,13 @@ impl Pipeline {
     fn commit(&mut self) -> Result<(), LoggerError> {
         let positions = self.reader.uncommitted();
         match self.consumer.commit(&positions) {
-            // The new owner reads these again, which costs a logger nothing but repeated lines.
-            Err(StreamError::Stale { .. }) => Ok(()),
             Err(error) if error.is_retry() => {
                 tracing::warn!(%error, "positions not committed, will try again");
                 self.reader.not_committed(positions);
                 Ok(())
             }
-            result => Ok(result?),
+            // Refused or not: a new owner reads these again, which costs a logger nothing but repeated lines.
+            result => Ok(result.map(drop)?),
         }
     }
 

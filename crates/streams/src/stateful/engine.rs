@@ -65,6 +65,8 @@ pub(super) struct Engine<'a, S: Stage> {
     broken: Option<String>,
     /// Partitions whose state was thrown away as asked; once is enough.
     rebuilt: BTreeSet<i32>,
+    /// Partitions of each topic that is emitted to.
+    outputs: BTreeMap<String, i32>,
     /// Ends to drain to, once the drain is set.
     ends: BTreeMap<i32, i64>,
     assigned: Latch,
@@ -117,6 +119,9 @@ impl<'a, S: Stage> Engine<'a, S> {
         let assigned = env.health.latch("assigned");
         let admin = Admin::new(env, kafka)?;
         let expected = look_around(env, &admin, settings, stage.layout())?;
+        let there = env.ask("list the topics", || admin.list())?;
+        let outputs = settings.outputs.iter().chain([&settings.dead_letters]);
+        let outputs = outputs.filter_map(|topic| there.get(topic).map(|partitions| (topic.clone(), *partitions))).collect();
         let metrics = Metrics::new(env, settings);
         let id = transactional_id(settings);
         let transactions = Transactions::new(env, kafka, &id, settings.transaction_timeout)?;
@@ -142,6 +147,7 @@ impl<'a, S: Stage> Engine<'a, S> {
             held: false,
             broken: None,
             rebuilt: BTreeSet::new(),
+            outputs,
             ends: BTreeMap::new(),
             assigned,
             ever_assigned: false,
@@ -373,6 +379,13 @@ impl<'a, S: Stage> Engine<'a, S> {
         for (topic, count) in self.pending.emitted().filter(|(topic, _)| *topic != self.settings.changelog) {
             *self.ledger.emitted.entry(topic.to_owned()).or_default() += count;
             self.metrics.emitted(topic, count);
+        }
+        for entry in &self.pending.entries {
+            let (topic, key) = (self.pending.topic(entry), self.pending.key(entry).unwrap_or_default());
+            if let Some(partitions) = self.outputs.get(topic) {
+                let partition = market::symbol::partition(key, *partitions);
+                *self.ledger.emitted_to.entry(topic.to_owned()).or_default().entry(partition).or_default() += 1;
+            }
         }
         for reason in &self.pending.reasons {
             *self.ledger.dead_letters.entry((*reason).to_owned()).or_default() += 1;

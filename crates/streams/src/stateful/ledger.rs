@@ -85,6 +85,8 @@ pub struct Ledger {
     pub consumed: BTreeMap<i32, Counts>,
     /// Records emitted, by topic.
     pub emitted: BTreeMap<String, u64>,
+    /// The same, by topic and partition.
+    pub emitted_to: BTreeMap<String, BTreeMap<i32, u64>>,
     /// Dead letters, by reason.
     pub dead_letters: BTreeMap<String, u64>,
     pub transactions: u64,

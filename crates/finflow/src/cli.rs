@@ -1,0 +1,154 @@
+//! The words of the command line. What each does is in the module of its name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "finflow", version, about = "Market data through Kafka to metrics, alerts and S3", propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run every stage in this process, with a broker and an S3 inside
+    Up(Box<UpArgs>),
+    /// Send a file to raw-market-data of a Kafka that is already there
+    Replay(ReplayArgs),
+    /// Print the records of a topic, from now on or from the beginning
+    Tail(TailArgs),
+    /// Create or list Finflow's topics
+    #[command(subcommand)]
+    Topics(TopicsCommand),
+}
+
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// Where the embedded broker and S3, and so the whole run, keep their data
+    #[arg(long, value_name = "DIR", default_value = "state")]
+    pub state: PathBuf,
+    /// Address of the page and the API
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// Files to read: PATH, NAME=FORMAT:PATH, `demo` (recorded trades inside this program) or `synthetic`
+    #[arg(long, value_name = "FILE|NAME", num_args = 1.., default_value = "demo")]
+    pub feed: Vec<String>,
+    /// How fast: a factor of the recorded speed (`1`, `60`), `N/s` records per second, `sample`, or `max`
+    #[arg(long, value_name = "N|max")]
+    pub speed: Option<String>,
+    /// Start over at the end of the feed, with times and ids shifted by its span
+    #[arg(long = "loop")]
+    pub repeat: bool,
+    /// End a loop after this many passes
+    #[arg(long, value_name = "N")]
+    pub passes: Option<u64>,
+    /// Read the feed once even where looping is the default
+    #[arg(long, conflicts_with = "repeat")]
+    pub no_loop: bool,
+    /// Move a recording in time: `now` makes its first event happen now
+    #[arg(long, value_name = "WHEN", value_parser = ["now", "never"])]
+    pub rebase: Option<String>,
+    /// Use this Kafka in place of the embedded broker
+    #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS")]
+    pub brokers: Option<String>,
+    /// Use this S3 in place of the embedded one (keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)
+    #[arg(long, value_name = "URL")]
+    pub s3_endpoint: Option<String>,
+    /// Bucket of the lake
+    #[arg(long, value_name = "NAME", default_value = "finflow")]
+    pub bucket: String,
+    /// Folder inside the bucket
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Run the feed to its end, close the windows, flush, print a summary and exit
+    #[arg(long)]
+    pub once: bool,
+    /// The summary as one JSON object
+    #[arg(long, requires = "once")]
+    pub json: bool,
+    /// Address of the first stage's admin port; the other stages take the ports after it
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<SocketAddr>,
+    /// Address of the embedded broker [default: 127.0.0.1:9092, any free port with --once]
+    #[arg(long, value_name = "ADDR", conflicts_with = "brokers")]
+    pub kafka_addr: Option<SocketAddr>,
+    /// Address of the embedded S3 [default: 127.0.0.1:9000, any free port with --once]
+    #[arg(long, value_name = "ADDR", conflicts_with = "s3_endpoint")]
+    pub s3_addr: Option<SocketAddr>,
+    /// YAML file with one section per stage, each as in docs/config.md
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Logs at this level (error, warn, info, debug, trace)
+    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    pub log_level: String,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Files to read: PATH or NAME=FORMAT:PATH
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<String>,
+    /// The Kafka to send to
+    #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:9092")]
+    pub brokers: String,
+    /// How fast: a factor of the recorded speed, `N/s`, `sample`, or `max`
+    #[arg(long, value_name = "N|max", default_value = "max")]
+    pub speed: String,
+    /// Start over at the end, with times and ids shifted by the span of the file
+    #[arg(long = "loop")]
+    pub repeat: bool,
+    /// Move the recording in time: `now` makes its first event happen now
+    #[arg(long, value_name = "WHEN", value_parser = ["now", "never"], default_value = "never")]
+    pub rebase: String,
+    /// Any setting of ingest, as in docs/config.md
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct TailArgs {
+    /// The topic
+    pub topic: String,
+    #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:9092")]
+    pub brokers: String,
+    /// Start at the oldest record in place of the newest
+    #[arg(long)]
+    pub from_beginning: bool,
+    /// Start this many records before the end of each partition
+    #[arg(long, value_name = "N", conflicts_with = "from_beginning")]
+    pub last: Option<i64>,
+    /// Stop after this many records
+    #[arg(long, value_name = "N")]
+    pub max: Option<u64>,
+    /// Stop at the end of what is there now
+    #[arg(long)]
+    pub until_end: bool,
+    /// Only records with this key
+    #[arg(long)]
+    pub key: Option<String>,
+    /// One JSON object per record with its coordinates, headers and value
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum TopicsCommand {
+    /// Create the topics that are missing and report those that differ
+    Apply(TopicsArgs),
+    /// Show the topics with partitions, settings and offsets
+    List(TopicsArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct TopicsArgs {
+    #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:9092")]
+    pub brokers: String,
+    /// Copies of each partition [default: 3, or the number of brokers if there are fewer]
+    #[arg(long)]
+    pub replication: Option<i32>,
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,79 @@
+//! The binary under test.
+
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// `finflow` with an empty environment of settings, so that the machine's own cannot change a result.
+pub fn finflow() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_finflow"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FINFLOW_") || name == "KAFKA_BOOTSTRAP_SERVERS" {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A state folder and the runs on it.
+pub struct State(tempfile::TempDir);
+
+impl State {
+    pub fn new() -> State {
+        State(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn up(&self, args: &[&str]) -> Command {
+        let mut command = finflow();
+        command.arg("up").arg("--state").arg(self.path()).args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.args(args);
+        // Where a log or a `.env` might be looked for.
+        command.current_dir(self.path());
+        command
+    }
+
+    /// Runs `up --once --json --speed max` to its end.
+    pub fn once(&self, args: &[&str]) -> Output {
+        let output = self.up(&["--once", "--json", "--speed", "max"]).args(args).output();
+        output.expect("finflow starts")
+    }
+
+    /// The summary of a run that must succeed.
+    pub fn summary(&self, args: &[&str]) -> Value {
+        summary(&self.once(args))
+    }
+
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.up(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("finflow starts")
+    }
+}
+
+pub fn summary(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "exit {:?}\nstdout: {text}\nstderr: {errors}", output.status.code());
+    serde_json::from_str(text.trim()).unwrap_or_else(|error| panic!("{error}: stdout {text:?}, stderr {errors}"))
+}
+
+/// What a topic of the summary counts, over all its partitions.
+pub fn produced(summary: &Value, topic: &str) -> u64 {
+    let partitions = summary["topics"][topic].as_object().unwrap_or_else(|| panic!("no {topic} in {summary}"));
+    partitions.values().map(|partition| partition["produced"].as_u64().expect("a count")).sum()
+}
+
+/// Every record that was read has exactly one outcome.
+pub fn assert_balanced(summary: &Value) {
+    let outcomes = summary["outcomes"].as_object().expect("outcomes");
+    let sum: u64 = outcomes.values().map(|count| count.as_u64().expect("a count")).sum();
+    assert_eq!(Some(sum), summary["consumed"].as_u64(), "consumed = sum of outcomes: {summary}");
+}
+
+pub fn outcome(summary: &Value, name: &str) -> u64 {
+    summary["outcomes"][name].as_u64().unwrap_or_else(|| panic!("no outcome {name} in {summary}"))
+}

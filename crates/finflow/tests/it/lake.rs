@@ -1,0 +1,60 @@
+//! What a plain reader finds in the lake: every object of a table, line by line.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+/// The files of one table in the embedded S3 of `state`, wherever the prefix puts them.
+pub fn objects(state: &Path, table: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    walk(&state.join("s3/finflow"), &mut found);
+    let folder = format!("/{table}/");
+    found.retain(|path| path.to_string_lossy().contains(&folder) && !path.to_string_lossy().contains("/_claims/"));
+    found.sort();
+    found
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+            found.push(path);
+        }
+    }
+}
+
+/// Rows as their text: numbers keep their digits.
+pub fn lines(state: &Path, table: &str) -> Vec<String> {
+    objects(state, table).iter().flat_map(|path| text(path).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+pub fn rows(state: &Path, table: &str) -> Vec<Value> {
+    lines(state, table).iter().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
+
+pub fn text(path: &Path) -> String {
+    let bytes = std::fs::read(path).expect("the object is readable");
+    let mut text = String::new();
+    if path.extension().is_some_and(|ext| ext == "gz") {
+        flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_string(&mut text).expect("the object is whole");
+    } else {
+        text = String::from_utf8(bytes).expect("the object is text");
+    }
+    text
+}
+
+/// Asserts that no offset of any partition is in two rows.
+pub fn assert_once(rows: &[Value]) {
+    let mut seen = BTreeMap::new();
+    for row in rows {
+        let place = (row["_topic"].to_string(), row["_partition"].as_i64(), row["_offset"].as_i64());
+        assert!(place.1.is_some() && place.2.is_some(), "a row without coordinates: {row}");
+        if let Some(first) = seen.insert(place.clone(), row) {
+            panic!("{place:?} is stored twice: {first} and {row}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The whole pipeline, run as a person runs it: the binary, its exit code, what it prints, what lies on S3 afterwards.
+//!
+//! With `FINFLOW_TEST_BROKERS` and `FINFLOW_TEST_S3` set, `real` does the same on Apache Kafka and MinIO.
+
+mod bad_input;
+mod binance;
+mod finflow;
+mod index;
+mod kraken;
+mod lake;
+mod real;
+mod restart;
