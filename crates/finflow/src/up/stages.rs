@@ -68,9 +68,6 @@ impl Configs {
         }
     }
 
-    pub fn kafka(&self) -> &KafkaConfig {
-        &self.ingest.kafka
-    }
 
     /// What a person can open or point a tool at.
     pub fn addresses(&self) -> String {

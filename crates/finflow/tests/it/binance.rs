@@ -15,11 +15,16 @@ const CAPTURES: [(&str, u64); 4] = [
     ("usdm_btcusdt_20240808", 21_313),
 ];
 
-/// The last revision of every window of `window` in the lake.
+/// The last revision of every window of `window` in the embedded lake.
 pub fn finals(state: &Path, window: &str) -> BTreeMap<(String, i64), Metrics> {
+    finals_of(&lake::lines(state, "metrics"), window)
+}
+
+/// The same of rows read elsewhere.
+pub fn finals_of(lines: &[String], window: &str) -> BTreeMap<(String, i64), Metrics> {
     let window: Span = window.parse().expect("a window");
     let mut last: BTreeMap<(String, i64), Metrics> = BTreeMap::new();
-    for line in lake::lines(state, "metrics") {
+    for line in lines {
         let metrics = Metrics::decode(line.as_bytes()).expect("metrics decode");
         if metrics.window != window {
             continue;
@@ -32,7 +37,7 @@ pub fn finals(state: &Path, window: &str) -> BTreeMap<(String, i64), Metrics> {
     last
 }
 
-fn testdata(name: &str) -> String {
+pub fn testdata(name: &str) -> String {
     testkit::testdata(&format!("binance/{name}.trades.csv.gz")).to_string_lossy().into_owned()
 }
 
@@ -51,7 +56,10 @@ fn five_minutes_agree_with_binance() {
     let summary = state.summary(&["--feed", &testdata("usdm_btcusdt_20240808")]);
     assert_eq!(outcome(&summary, "folded"), 21_313, "{summary}");
     assert_balanced(&summary);
-    let bars = finals(state.path(), "1m");
+    check_minutes(&finals(state.path(), "1m"));
+}
+
+pub fn check_minutes(bars: &BTreeMap<(String, i64), Metrics>) {
     for (second, count, volume, vwap) in MINUTES {
         let bar = &bars[&("BINANCE_USDM:BTCUSDT".to_owned(), second * 1_000_000_000)];
         assert_eq!(bar.trade_count, count);
@@ -60,7 +68,7 @@ fn five_minutes_agree_with_binance() {
         assert!(bar.is_final, "{bar:?}");
     }
     if let Some(klines) = testkit::shared("data/binance_bars/BTCUSDT-usdm-1m-20240808T2350-20240809T0009.csv") {
-        against_klines(&bars, &klines);
+        against_klines(bars, &klines);
     }
 }
 
@@ -113,7 +121,7 @@ fn four_captures_in_one_run_mix_no_markets() {
 #[test]
 fn a_looped_capture_has_no_late_and_no_duplicate() {
     let state = State::new();
-    let summary = state.summary(&["--feed", &testdata("spot_ethusdt_20240808"), "--passes", "3"]);
+    let summary = state.summary(&["--feed", &testdata("spot_ethusdt_20240808"), "--loop", "--passes", "3"]);
     assert_eq!(outcome(&summary, "folded"), 3 * 6_106, "{summary}");
     assert_eq!(outcome(&summary, "late"), 0);
     assert_eq!(outcome(&summary, "duplicate"), 0);

@@ -36,13 +36,16 @@ pub fn rows(state: &Path, table: &str) -> Vec<Value> {
     lines(state, table).iter().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }
 
-pub fn text(path: &Path) -> String {
-    let bytes = std::fs::read(path).expect("the object is readable");
+fn text(path: &Path) -> String {
+    unpack(&path.to_string_lossy(), &std::fs::read(path).expect("the object is readable"))
+}
+
+pub fn unpack(key: &str, bytes: &[u8]) -> String {
     let mut text = String::new();
-    if path.extension().is_some_and(|ext| ext == "gz") {
-        flate2::read::MultiGzDecoder::new(&bytes[..]).read_to_string(&mut text).expect("the object is whole");
+    if key.ends_with(".gz") {
+        flate2::read::MultiGzDecoder::new(bytes).read_to_string(&mut text).expect("the object is whole");
     } else {
-        text = String::from_utf8(bytes).expect("the object is text");
+        text = String::from_utf8(bytes.to_vec()).expect("the object is text");
     }
     text
 }

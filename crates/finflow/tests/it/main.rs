@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod binance;
+mod docs;
 mod finflow;
 mod index;
 mod kraken;

@@ -1,0 +1,1 @@
+//! What people really feed it.
