@@ -1,4 +1,4 @@
-//! Everything that can be turned on `ingest`. Each field says what changes when it is turned.
+//! Settings of ingest.
 
 use std::path::Path;
 
@@ -15,41 +15,64 @@ pub struct Config {
     #[serde(flatten)]
     pub common: Common,
     pub kafka: KafkaConfig,
-    /// Topic for events. Waited for when it is missing, never created.
     pub output: String,
-    /// Topic for rows that cannot be read.
     pub dead_letters: String,
-    /// Compacted topic that holds how far each recording has been replayed.
     pub leases: String,
-    /// What to read: `[name=][format:]path[?option=value&…]`, or the same written out as a map.
     pub feeds: Vec<Feed>,
-    /// `1` replays as recorded, `60` sixty times as fast, `max` as fast as Kafka takes it.
     pub speed: Speed,
-    /// Rows per second, evenly; 0 leaves the pace to `speed`.
     pub rate: f64,
-    /// One random row of the recordings each `sample_every`, as the original stock-market demo did. Never ends.
     pub sample: bool,
-    /// Time between two random rows.
     pub sample_every: Duration,
-    /// Begin again at the end, with times and trade ids moved on by the recording's span, so that nothing is late and
-    /// nothing is a duplicate.
     #[serde(rename = "loop")]
     pub repeat: bool,
-    /// End a loop after this many passes; 0 never ends it.
     pub passes: u64,
-    /// `now` moves a recording to the present: its first event happens when the replay starts.
     pub rebase: Rebase,
-    /// Go on where an earlier, interrupted replay of the same file stopped. `false` replays it from its first row.
     pub resume: bool,
-    /// Seed of `sample` and of synthetic feeds.
     pub seed: u64,
-    /// Also produce quotes where a recording has them (Binance `bookTicker`); otherwise they are counted as ignored.
     pub quotes: bool,
-    /// `auto` draws a bar on a terminal and writes a line every few seconds elsewhere; `bar`, `lines`, `off` decide.
     pub progress: Progress,
-    /// Time between two checkpoints: a restart after a crash looks through what was produced since the last one.
     pub checkpoint_every: Duration,
 }
+
+const DOCS: &[(&str, &str)] = &[
+    ("output", "Topic for events. Waited for while it is missing, never made."),
+    ("dead_letters", "Topic for rows that cannot be read."),
+    ("leases", "Compacted topic that holds how far each recording has been replayed."),
+    (
+        "feeds",
+        "What to read: `[name=][format:]path[?option=value&...]`, or the same written out as a map. Formats: csv, binance, \
+         coinbase, kraken, freqtrade, jsonl, synthetic; found from the file when not given.",
+    ),
+    ("speed", "1 replays as recorded, 60 sixty times as fast, max as fast as Kafka takes it."),
+    ("rate", "Events per second, evenly; 0 leaves the pace to `speed`."),
+    ("sample", "One random row of the recordings each `sample_every`, as the original demo did. Never ends by itself."),
+    ("sample_every", "Time between two random rows."),
+    (
+        "loop",
+        "Begin again at the end, with times and trade ids moved on by the recording's span, so that nothing is late and \
+         nothing is a duplicate.",
+    ),
+    ("passes", "End a loop after this many passes; 0 never ends it."),
+    (
+        "rebase",
+        "now moves a recording to the present: its first event happens when the replay starts. none keeps its times.",
+    ),
+    (
+        "resume",
+        "Go on where an earlier replay of the same file (name, size, first 64 KiB) stopped; an ended one is not repeated. \
+         false replays it from its first row.",
+    ),
+    ("seed", "Seed of `sample` and of synthetic feeds."),
+    (
+        "quotes",
+        "Produce quotes, too, where a recording has them (Binance bookTicker). Otherwise they are counted as ignored.",
+    ),
+    ("progress", "bar, lines (one every few seconds), off, or auto: a bar on a terminal, lines elsewhere."),
+    (
+        "checkpoint_every",
+        "Time between two checkpoints: a restart after a crash looks through what was produced since the last.",
+    ),
+];
 
 impl Default for Config {
     fn default() -> Self {
@@ -154,46 +177,8 @@ pub enum Progress {
     Off,
 }
 
-/// The same words for `config.example.yaml` and `docs/config.md`.
-const DOCS: &[(&str, &str)] = &[
-    ("output", "Topic for events. Waited for when it is missing, never created."),
-    ("dead_letters", "Topic for rows that cannot be read."),
-    ("leases", "Compacted topic that holds how far each recording has been replayed."),
-    ("feeds", "What to read: `[name=][format:]path[?option=value&…]`, or the same written out as a map."),
-    ("speed", "`1` replays as recorded, `60` sixty times as fast, `max` as fast as Kafka takes it."),
-    ("rate", "Rows per second, evenly; 0 leaves the pace to `speed`."),
-    (
-        "sample",
-        "One random row of the recordings each `sample_every`, as the original stock-market demo did. Never ends.",
-    ),
-    ("sample_every", "Time between two random rows."),
-    (
-        "loop",
-        "Begin again at the end, with times and trade ids moved on by the recording's span, so that nothing is late and nothing is a duplicate.",
-    ),
-    ("passes", "End a loop after this many passes; 0 never ends it."),
-    ("rebase", "`now` moves a recording to the present: its first event happens when the replay starts."),
-    (
-        "resume",
-        "Go on where an earlier, interrupted replay of the same file stopped. `false` replays it from its first row.",
-    ),
-    ("seed", "Seed of `sample` and of synthetic feeds."),
-    (
-        "quotes",
-        "Also produce quotes where a recording has them (Binance `bookTicker`); otherwise they are counted as ignored.",
-    ),
-    (
-        "progress",
-        "`auto` draws a bar on a terminal and writes a line every few seconds elsewhere; `bar`, `lines`, `off` decide.",
-    ),
-    (
-        "checkpoint_every",
-        "Time between two checkpoints: a restart after a crash looks through what was produced since the last one.",
-    ),
-];
-
 impl harness::Config for Config {
-    const ABOUT: &'static str = "Reads market data from feeds and files into raw-market-data.";
+    const ABOUT: &'static str = "Read market data from feeds and files into raw-market-data";
     const FLAGS: &'static [Flag] = &[
         Flag::BROKERS,
         Flag::OUT,
@@ -206,7 +191,6 @@ impl harness::Config for Config {
         Flag::own("rebase", "rebase", "now|none", "Move the recording to the present"),
         Flag::UNTIL_END,
     ];
-
     const DOCS: &'static [&'static [(&'static str, &'static str)]] = &[streams::KAFKA_DOCS, DOCS];
 
     fn common(&self) -> &Common {
@@ -214,6 +198,7 @@ impl harness::Config for Config {
     }
 
     fn validate(&self) -> Result<(), String> {
+        self.kafka.validate()?;
         if self.feeds.is_empty() {
             return Err("no feed given: name at least one file, such as `--feed indexProcessed.csv`".to_owned());
         }
@@ -240,5 +225,50 @@ impl harness::Config for Config {
             return Err("sample_every and checkpoint_every must be above 0".to_owned());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use harness::Config as _;
+
+    use super::*;
+
+    fn problem(change: impl FnOnce(&mut Config)) -> String {
+        let mut config = Config { feeds: vec!["synthetic:".parse().unwrap()], ..Config::default() };
+        change(&mut config);
+        config.validate().err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_a_reason() {
+        assert_eq!(problem(|_| {}), "");
+        assert!(problem(|config| config.feeds.clear()).contains("--feed"));
+        assert!(
+            problem(|config| config.feeds.push("synthetic:".parse().unwrap()))
+                .contains("two feeds are named `synthetic`")
+        );
+        assert!(problem(|config| config.feeds = vec!["no/such.csv".parse().unwrap()]).contains("no/such.csv"));
+        assert!(problem(|config| config.passes = 2).contains("loop"));
+        assert!(problem(|config| (config.sample, config.repeat) = (true, true)).contains("exclude"));
+        assert!(problem(|config| config.rate = f64::NAN).contains("rate"));
+        assert!(problem(|config| config.sample_every = Duration::from_secs(0)).contains("above 0"));
+    }
+
+    #[test]
+    fn every_key_is_documented() {
+        assert_eq!(harness::undocumented::<Config>(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn speeds_are_numbers_or_max() {
+        for (text, speed) in [("1", Speed::Times(1.0)), ("0.5", Speed::Times(0.5)), ("max", Speed::Max)] {
+            assert_eq!(text.parse(), Ok(speed));
+        }
+        assert_eq!(serde_json::from_str::<Speed>("60").unwrap(), Speed::Times(60.0));
+        assert_eq!(serde_json::from_str::<Speed>("\"max\"").unwrap(), Speed::Max);
+        for bad in ["0", "-1", "inf", "NaN", "fast", ""] {
+            assert!(bad.parse::<Speed>().is_err(), "{bad}");
+        }
     }
 }

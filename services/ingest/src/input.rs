@@ -103,9 +103,10 @@ fn damaged(error: io::Error) -> io::Error {
         io::ErrorKind::UnexpectedEof => {
             io::Error::new(error.kind(), "the gzip data end early: the file was cut, only what came before was used")
         }
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-            io::Error::new(io::ErrorKind::InvalidData, format!("the gzip data are damaged ({error}), only what came before was used"))
-        }
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the gzip data are damaged ({error}), only what came before was used"),
+        ),
         _ => error,
     }
 }
@@ -141,7 +142,8 @@ mod tests {
 
     #[test]
     fn a_cut_archive_gives_its_good_bytes_then_says_so() {
-        let text: Vec<u8> = (0..50_000u32).flat_map(|n| format!("{},{}\n", n, n.wrapping_mul(2_654_435_761)).into_bytes()).collect();
+        let text: Vec<u8> =
+            (0..50_000u32).flat_map(|n| format!("{},{}\n", n, n.wrapping_mul(2_654_435_761)).into_bytes()).collect();
         let packed = gzip(&text);
         let (out, error) = read(packed[..packed.len() / 2].to_vec());
         assert!(out.len() > text.len() / 4 && text.starts_with(&out), "{} of {}", out.len(), text.len());

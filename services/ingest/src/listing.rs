@@ -112,7 +112,21 @@ impl Listing {
     }
 
     fn scan(&mut self) -> io::Result<Found> {
-        let Listing { input, depth, item, item_length, in_item, in_string, escaped, word, key, keep_word, begun, stray, .. } = self;
+        let Listing {
+            input,
+            depth,
+            item,
+            item_length,
+            in_item,
+            in_string,
+            escaped,
+            word,
+            key,
+            keep_word,
+            begun,
+            stray,
+            ..
+        } = self;
         let piece = input.fill_buf()?;
         if piece.is_empty() {
             return Ok(Found::End);
@@ -215,7 +229,10 @@ mod tests {
             assert_eq!(entries(b"[[1,\"a\"],[2,\"b]\"]]", capacity), [whole("", "[1,\"a\"]"), whole("", "[2,\"b]\"]")]);
             let answer = br#"{ "error": [], "result": { "XBTUSDT": [ [ "1", "2" ],
                 ["\"3", "4"] ], "last": "176" } }"#;
-            assert_eq!(entries(answer, capacity), [whole("XBTUSDT", "[\"1\",\"2\"]"), whole("XBTUSDT", "[\"\\\"3\",\"4\"]")]);
+            assert_eq!(
+                entries(answer, capacity),
+                [whole("XBTUSDT", "[\"1\",\"2\"]"), whole("XBTUSDT", "[\"\\\"3\",\"4\"]")]
+            );
         }
     }
 

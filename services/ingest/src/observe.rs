@@ -39,9 +39,16 @@ impl Metrics {
         Metrics {
             read: registry.counter("lines_total", "Lines, frames and list items read."),
             read_bytes: registry.counter("read_bytes_total", "Bytes read from files, compressed where they are."),
-            skipped: registry.counter("skipped_lines_total", "Lines passed over because an earlier run had finished with them."),
-            resumed: registry.counter("resumed_events_total", "Events found in Kafka from an earlier run, not written again."),
-            ignored: registry.counters("ignored_lines_total", "Well-formed messages that are no event, by kind of message.", &["kind"], &[]),
+            skipped: registry
+                .counter("skipped_lines_total", "Lines passed over because an earlier run had finished with them."),
+            resumed: registry
+                .counter("resumed_events_total", "Events found in Kafka from an earlier run, not written again."),
+            ignored: registry.counters(
+                "ignored_lines_total",
+                "Well-formed messages that are no event, by kind of message.",
+                &["kind"],
+                &[],
+            ),
             invalid: registry.counters(
                 "invalid_lines_total",
                 "Texts that could not be read, by reason.",

@@ -146,7 +146,9 @@ impl Replay {
             let earliest = of_set().filter_map(Reel::next_time).min();
             let before = of_set().map(|reel| reel.course.base).max().unwrap_or(0);
             // Feeds of one set come one after the other in this loop and must get the same base.
-            if sets.iter().position(|other| other == set) == Some(index) && let Some(earliest) = earliest {
+            if sets.iter().position(|other| other == set) == Some(index)
+                && let Some(earliest) = earliest
+            {
                 let base = before.max(now.saturating_sub(earliest));
                 for (reel, _) in self.reels.iter_mut().zip(&sets).filter(|(_, of)| *of == set) {
                     reel.set_base(base);
@@ -378,7 +380,10 @@ impl Replay {
             }
             if self.env.shutdown.is_set() {
                 let unacknowledged = self.writer.producer.in_flight();
-                tracing::warn!(unacknowledged, "stopping without Kafka's answer, the next start will look for these records");
+                tracing::warn!(
+                    unacknowledged,
+                    "stopping without Kafka's answer, the next start will look for these records"
+                );
                 return Ok(());
             }
             tracing::warn!(unacknowledged = self.writer.producer.in_flight(), "all is read, waiting for Kafka");

@@ -50,7 +50,8 @@ pub fn ends(admin: &Admin, places: &Places) -> Result<BTreeMap<String, Ends>, St
     let mut all = BTreeMap::new();
     for topic in [&places.output, &places.dead_letters] {
         // Deleted while we look: as good as not answering, it is waited for.
-        let gone = || StreamError::Retry { action: format!("find the ends of {topic}"), cause: "it is not there".to_owned() };
+        let gone =
+            || StreamError::Retry { action: format!("find the ends of {topic}"), cause: "it is not there".to_owned() };
         let described = admin.describe(topic)?.ok_or_else(gone)?;
         let offsets = admin.watermarks(topic)?.into_iter().map(|(_, high)| high).collect();
         all.insert(topic.clone(), Ends { id: described.topic_id.to_string(), offsets });

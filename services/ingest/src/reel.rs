@@ -3,7 +3,7 @@
 use market::Event;
 
 use crate::position::Position;
-use crate::resume::{FeedId, Known};
+use crate::resume::{FeedId, How, Known};
 use crate::shift::{Course, Survey};
 use crate::sources::files::{self, Choices, Opened};
 use crate::sources::{Piece, Step};
@@ -48,9 +48,10 @@ pub struct Reel {
 
 impl Reel {
     /// Opens the feed at its beginning. The error is a sentence.
-    pub fn open(feed: Feed, choices: Choices) -> Result<Reel, String> {
+    pub fn open(feed: Feed, choices: Choices, sampled: bool) -> Result<Reel, String> {
         let opened = files::open(&feed, choices)?;
-        let id = FeedId::of(&feed).map_err(|error| format!("cannot read `{}`: {error}", feed.path))?;
+        let id = FeedId::of(&feed, How { sampled, seed: choices.seed });
+        let id = id.map_err(|error| format!("cannot read `{}`: {error}", feed.path))?;
         Ok(Reel {
             label: format!("{}:{}", opened.format.as_str(), feed.name),
             format: opened.format,
@@ -223,14 +224,14 @@ impl Reel {
 pub fn settle(event: &mut Event, now: i64) {
     let happened = event.event_time();
     let received = match event {
-            Event::Trade(e) => &mut e.receive_time,
-            Event::Quote(e) => &mut e.receive_time,
-            Event::Bar(e) => &mut e.receive_time,
-            Event::Gap(e) => &mut e.receive_time,
-            Event::Cancel(e) => &mut e.receive_time,
-            Event::Correction(e) => &mut e.receive_time,
-            Event::News(e) => &mut e.receive_time,
-            Event::Heartbeat(_) => return,
-        };
+        Event::Trade(e) => &mut e.receive_time,
+        Event::Quote(e) => &mut e.receive_time,
+        Event::Bar(e) => &mut e.receive_time,
+        Event::Gap(e) => &mut e.receive_time,
+        Event::Cancel(e) => &mut e.receive_time,
+        Event::Correction(e) => &mut e.receive_time,
+        Event::News(e) => &mut e.receive_time,
+        Event::Heartbeat(_) => return,
+    };
     received.get_or_insert_with(|| happened.map_or(now, |happened| now.max(happened)));
 }

@@ -32,11 +32,12 @@ const HEAD: u64 = 64 * 1024;
 pub struct FeedId(String);
 
 impl FeedId {
-    pub fn of(feed: &Feed) -> io::Result<FeedId> {
+    pub fn of(feed: &Feed, how: How) -> io::Result<FeedId> {
         let mut hash = Sha256::new();
         hash.update(feed.name.as_bytes());
-        hash.update([0]);
+        hash.update([0, u8::from(how.sampled)]);
         if feed.is_synthetic() {
+            hash.update(how.seed.to_le_bytes());
             hash.update(feed.path.as_bytes());
             for (key, value) in &feed.options {
                 hash.update(format!("\0{key}={value}"));
@@ -61,6 +62,14 @@ impl fmt::Display for FeedId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// What besides its content makes a replay another replay: drawing rows at random has nothing to do with reading them in
+/// order, and a seed makes a synthetic market.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    pub sampled: bool,
+    pub seed: u64,
 }
 
 /// The feed and position in a record's header.
@@ -201,13 +210,17 @@ mod tests {
             path.to_str().unwrap().to_owned()
         };
         let (a, b) = (write("a.csv", "x"), write("b.csv", "x"));
-        let id = |spec: String| FeedId::of(&spec.parse().unwrap()).unwrap();
+        let id_as = |spec: &str, how: How| FeedId::of(&spec.parse().unwrap(), how).unwrap();
+        let id = |spec: String| id_as(&spec, How::default());
         assert_eq!(id(a.clone()), id(a.clone()));
         assert_eq!(id(format!("n={a}")), id(format!("n={b}")), "the place does not matter");
         assert_ne!(id(a.clone()), id(b));
         let before = id(a.clone());
         write("a.csv", "y");
-        assert_ne!(id(a), before);
+        assert_ne!(id(a.clone()), before);
+        assert_ne!(id_as(&a, How { sampled: true, seed: 0 }), id(a.clone()));
+        assert_eq!(id_as(&a, How { sampled: false, seed: 1 }), id(a));
+        assert_ne!(id_as("synthetic:", How { sampled: false, seed: 1 }), id("synthetic:".to_owned()));
         assert_ne!(id("synthetic:?seed=1".to_owned()), id("synthetic:?seed=2".to_owned()));
     }
 }

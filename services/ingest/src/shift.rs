@@ -91,7 +91,8 @@ impl Survey {
         let recorded = self.recorded.map_or(0, |(first, last)| last.saturating_sub(first));
         let length = length.max(recorded);
         let grid = self.longest_bar.max(MS);
-        let pause = if self.longest_bar > 0 { 0 } else { length / i64::try_from(self.events.max(1)).unwrap_or(i64::MAX) };
+        let pause =
+            if self.longest_bar > 0 { 0 } else { length / i64::try_from(self.events.max(1)).unwrap_or(i64::MAX) };
         let longest = length.saturating_add(pause);
         longest.saturating_add((grid - longest.rem_euclid(grid)) % grid).max(grid)
     }

@@ -264,7 +264,8 @@ mod tests {
 
     #[test]
     fn text_and_map_are_the_same_feed() {
-        let map: Feed = serde_json::from_str(r#"{"name":"t","path":"x.csv","format":"csv","columns":{"price":"px"}}"#).unwrap();
+        let map: Feed =
+            serde_json::from_str(r#"{"name":"t","path":"x.csv","format":"csv","columns":{"price":"px"}}"#).unwrap();
         assert_eq!(map, feed("t=csv:x.csv?price=px"));
         let text: Feed = serde_json::from_str(r#""t=csv:x.csv?price=px""#).unwrap();
         assert_eq!(text, map);

@@ -59,7 +59,7 @@ fn open(config: &Config) -> anyhow::Result<(Vec<Reel>, Vec<FeedSummary>)> {
     let choices = Choices { quotes: config.quotes, seed: config.seed };
     let (mut reels, mut failed) = (Vec::new(), Vec::new());
     for feed in &config.feeds {
-        match Reel::open(feed.clone(), choices) {
+        match Reel::open(feed.clone(), choices, config.sample) {
             Ok(reel) => {
                 if reel.opened.empty {
                     tracing::warn!(feed = feed.name, path = feed.path, "the file is empty, nothing to replay");
@@ -128,11 +128,14 @@ fn find(
     let keys: Vec<String> = reels.iter().map(|reel| reel.id.key()).collect();
     let mut checkpoints = recover::checkpoints(env, kafka, places, &keys)?;
     for (reel, key) in reels.iter().zip(&keys) {
-        let made_anew = |checkpoint: &Checkpoint| {
-            checkpoint.topics.get(&places.output).is_none_or(|before| before.id != output.id)
-        };
+        let made_anew =
+            |checkpoint: &Checkpoint| checkpoint.topics.get(&places.output).is_none_or(|before| before.id != output.id);
         if checkpoints.get(key).is_some_and(made_anew) {
-            tracing::warn!(feed = reel.feed.name, topic = places.output, "the topic was made anew since, replaying from the first row");
+            tracing::warn!(
+                feed = reel.feed.name,
+                topic = places.output,
+                "the topic was made anew since, replaying from the first row"
+            );
             checkpoints.remove(key);
         }
     }
@@ -142,7 +145,8 @@ fn find(
         .filter_map(|(reel, key)| Some((reel.id.to_string(), checkpoints.get(key).filter(|at| !at.ended)?.clone())))
         .collect();
     let mut known = recover::scan(env, kafka, admin, places, &by_id)?;
-    let feeds = reels.iter().zip(&keys).map(|(reel, key)| (checkpoints.remove(key), known.remove(&reel.id.to_string())));
+    let feeds =
+        reels.iter().zip(&keys).map(|(reel, key)| (checkpoints.remove(key), known.remove(&reel.id.to_string())));
     Ok(Found { partitions, feeds: feeds.collect() })
 }
 

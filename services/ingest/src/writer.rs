@@ -67,7 +67,10 @@ impl Writer {
         self.value.clear();
         event.encode(&mut self.value);
         if self.value.len() > LARGEST {
-            return Ok(Err(Bad::new("too_long", format!("the event has {} bytes, at most {LARGEST} fit", self.value.len()))));
+            return Ok(Err(Bad::new(
+                "too_long",
+                format!("the event has {} bytes, at most {LARGEST} fit", self.value.len()),
+            )));
         }
         self.event_id.clear();
         event_id(event, origin, &mut self.event_id);

@@ -114,6 +114,7 @@ fn the_end_of_time_is_said_not_wrapped() {
     assert!(course.apply(&mut bar(0), 1));
     assert!(!course.apply(&mut bar(100_000), 1));
     assert!(!course.apply(&mut bar(0), u64::MAX));
-    let full = survey(vec![trade("A", i64::MIN + SECOND, Some("0")), trade("A", i64::MAX, Some("18446744073709551615"))]);
+    let full =
+        survey(vec![trade("A", i64::MIN + SECOND, Some("0")), trade("A", i64::MAX, Some("18446744073709551615"))]);
     assert_eq!(courses(&[full])[0].offset(2), None);
 }

@@ -16,7 +16,8 @@ impl Decode for BinanceLines {
         if digits == 0 {
             return self.0.decode(text, None, found);
         }
-        let received = times::count(&text[..digits], 1).ok_or_else(|| Bad::time("the time of receipt", &text[..digits]))?;
+        let received =
+            times::count(&text[..digits], 1).ok_or_else(|| Bad::time("the time of receipt", &text[..digits]))?;
         let frame = text[digits..].trim_ascii_start();
         if frame.is_empty() {
             return Err(Bad::new("cut_off", "a time of receipt without a frame"));
@@ -42,8 +43,8 @@ impl Decode for CoinbaseLines {
         let Some(colon) = memchr::memchr(b':', text).filter(|_| text[0].is_ascii_digit()) else {
             return self.0.decode(text, None, found);
         };
-        let received =
-            times::count(&text[..colon], 1_000_000_000).ok_or_else(|| Bad::time("the time of receipt", &text[..colon]))?;
+        let received = times::count(&text[..colon], 1_000_000_000)
+            .ok_or_else(|| Bad::time("the time of receipt", &text[..colon]))?;
         found.recorded = Some(received);
         self.0.decode(text[colon + 1..].trim_ascii_start(), Some(received), found)
     }

@@ -3,7 +3,10 @@
 use std::io::{self, BufRead};
 use std::path::Path;
 
-use super::{Bad, Decode, Found, Piece, Source, Step, binance, capture, coinbase, csv, freqtrade, jsonl, kraken, questdb, synthetic};
+use super::{
+    Bad, Decode, Found, Piece, Source, Step, binance, capture, coinbase, csv, freqtrade, jsonl, kraken, questdb,
+    synthetic,
+};
 use crate::input::{self, BytesRead, Input};
 use crate::lines::{Ending, Lines, MAX_LINE};
 use crate::listing::Listing;
@@ -50,8 +53,16 @@ pub fn open(feed: &Feed, choices: Choices) -> Result<Opened, String> {
     Ok(Opened { source, format, read, size, empty })
 }
 
-fn source(format: Format, feed: &Feed, choices: Choices, input: Input, head: &[u8], empty: bool) -> Result<Box<dyn Source>, String> {
-    let lines = |decoder: Box<dyn Decode>, input| Box::new(LineSource { lines: Lines::new(input), decoder }) as Box<dyn Source>;
+fn source(
+    format: Format,
+    feed: &Feed,
+    choices: Choices,
+    input: Input,
+    head: &[u8],
+    empty: bool,
+) -> Result<Box<dyn Source>, String> {
+    let lines =
+        |decoder: Box<dyn Decode>, input| Box::new(LineSource { lines: Lines::new(input), decoder }) as Box<dyn Source>;
     Ok(match format {
         _ if empty => lines(Box::new(jsonl::EventLines), Box::new(io::empty())),
         Format::Csv => {
@@ -71,7 +82,8 @@ fn source(format: Format, feed: &Feed, choices: Choices, input: Input, head: &[u
         Format::Jsonl => lines(Box::new(jsonl::EventLines), input),
         Format::Kraken => {
             let symbol = feed.symbol.clone();
-            let decode = move |item: &[u8], key: &str, found: &mut Found| kraken::decode(item, key, symbol.as_deref(), found);
+            let decode =
+                move |item: &[u8], key: &str, found: &mut Found| kraken::decode(item, key, symbol.as_deref(), found);
             Box::new(ListSource { listing: Listing::new(input), decode })
         }
         Format::Freqtrade => {

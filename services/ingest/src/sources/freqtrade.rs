@@ -46,7 +46,8 @@ struct Row<'a>(
 );
 
 pub fn decode(item: &[u8], owner: &Owner, found: &mut Found) -> Result<(), Bad> {
-    let Row(time, id, _, side, price_text, amount, _) = serde_json::from_slice(item).map_err(|error| Bad::json(&error))?;
+    let Row(time, id, _, side, price_text, amount, _) =
+        serde_json::from_slice(item).map_err(|error| Bad::json(&error))?;
     let time = time.get().as_bytes();
     let event_time = times::count(time, 1_000_000).ok_or_else(|| Bad::time("time", time))?;
     let side = match side {

@@ -50,13 +50,16 @@ struct RowOf<'a>(#[serde(borrow)] Row<'a>);
 /// `XBTUSDT` and the older `XXBTZUSD` as the WebSocket names them: `BTC/USDT`, `BTC/USD`. A pair that is not
 /// understood keeps its name.
 pub fn pair_name(raw: &str) -> String {
-    const QUOTES: [&str; 16] =
-        ["USDT", "USDC", "ZUSD", "ZEUR", "ZGBP", "ZJPY", "ZCAD", "USD", "EUR", "GBP", "JPY", "CAD", "CHF", "AUD", "XXBT", "XBT"];
+    const QUOTES: [&str; 16] = [
+        "USDT", "USDC", "ZUSD", "ZEUR", "ZGBP", "ZJPY", "ZCAD", "USD", "EUR", "GBP", "JPY", "CAD", "CHF", "AUD",
+        "XXBT", "XBT",
+    ];
     if raw.contains('/') {
         return raw.to_owned();
     }
-    let Some((base, quote)) =
-        QUOTES.iter().find_map(|quote| raw.strip_suffix(quote).filter(|base| base.len() >= 2).map(|base| (base, *quote)))
+    let Some((base, quote)) = QUOTES
+        .iter()
+        .find_map(|quote| raw.strip_suffix(quote).filter(|base| base.len() >= 2).map(|base| (base, *quote)))
     else {
         return raw.to_owned();
     };
@@ -82,11 +85,15 @@ mod tests {
     #[test]
     fn a_row_keeps_its_digits() {
         let mut found = Found::default();
-        decode(br#"["105433.60000","0.00027625",1762795433.9717445,"b","l","",10218208]"#, "XBTUSDT", None, &mut found).unwrap();
+        decode(br#"["105433.60000","0.00027625",1762795433.9717445,"b","l","",10218208]"#, "XBTUSDT", None, &mut found)
+            .unwrap();
         let Event::Trade(trade) = &found.events[0] else { panic!("{found:?}") };
         assert_eq!((trade.symbol.as_str(), trade.trade_id.as_deref()), ("KRAKEN:BTC/USDT", Some("10218208")));
         assert_eq!(trade.event_time, 1_762_795_433_971_744_500);
-        assert_eq!((trade.price.to_string(), trade.quantity.to_string()), ("105433.6".to_owned(), "0.00027625".to_owned()));
+        assert_eq!(
+            (trade.price.to_string(), trade.quantity.to_string()),
+            ("105433.6".to_owned(), "0.00027625".to_owned())
+        );
         assert_eq!(trade.side, Some(Side::Buy));
     }
 
@@ -107,7 +114,9 @@ mod tests {
 
     #[test]
     fn what_is_no_trade_is_refused_with_a_reason() {
-        let decode = |text: &str, key: &str| super::decode(text.as_bytes(), key, None, &mut Found::default()).unwrap_err().reason;
+        let decode = |text: &str, key: &str| {
+            super::decode(text.as_bytes(), key, None, &mut Found::default()).unwrap_err().reason
+        };
         assert_eq!(decode(r#"["EGeneral:Invalid arguments"]"#, "error"), "venue_error");
         assert_eq!(decode("[1]", "XBTUSDT"), "not_json");
         assert_eq!(decode(r#"["1e400","1",1.5,"b","l","",1]"#, "XBTUSDT"), "precision");

@@ -61,7 +61,11 @@ impl Settings {
                 "disorder" => settings.disorder = value.parse().map_err(|_| bad())?,
                 "delay_ms" => settings.delay_ms = value.parse().map_err(|_| bad())?,
                 "start" => settings.start = times::rfc3339(value.as_bytes()).ok_or_else(bad)?,
-                _ => return Err(format!("synthetic option `{key}` is not known: use seed, rate, count, disorder, delay_ms, start")),
+                _ => {
+                    return Err(format!(
+                        "synthetic option `{key}` is not known: use seed, rate, count, disorder, delay_ms, start"
+                    ));
+                }
             }
         }
         let sane = settings.rate > 0.0 && settings.rate <= 1e9 && (0.0..=1.0).contains(&settings.disorder);
@@ -114,7 +118,11 @@ impl Market {
     fn trade(&mut self) -> Option<Trade> {
         let step = (1e9 / self.settings.rate) as i64;
         let received = self.settings.start.checked_add(step.checked_mul(i64::try_from(self.produced).ok()?)?)?;
-        let late = if self.rng.chance(self.settings.disorder) { self.rng.below(self.settings.delay_ms * 1_000_000) } else { 0 };
+        let late = if self.rng.chance(self.settings.disorder) {
+            self.rng.below(self.settings.delay_ms * 1_000_000)
+        } else {
+            0
+        };
         let tape = self.rng.below(self.tapes.len() as u64) as usize;
         let moved = self.rng.below(21) as i128 - 10;
         let size = 1 + self.rng.below(500);
@@ -190,7 +198,8 @@ mod tests {
 
     #[test]
     fn wrong_options_are_named() {
-        for (key, value) in [("rate", "0"), ("rate", "x"), ("disorder", "2"), ("colour", "red"), ("start", "yesterday")] {
+        for (key, value) in [("rate", "0"), ("rate", "x"), ("disorder", "2"), ("colour", "red"), ("start", "yesterday")]
+        {
             let options = BTreeMap::from([(key.to_owned(), value.to_owned())]);
             assert!(Settings::new("", &options, 1).is_err(), "{key}={value}");
         }

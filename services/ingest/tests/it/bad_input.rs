@@ -29,7 +29,8 @@ fn bad_rows_are_dead_lettered_with_file_line_and_reason_and_the_rest_goes_on() {
     let path = bed.file("bad.csv", &bytes);
     let summary = bed.run(bed.config(&[&path])).unwrap();
     assert_eq!((summary.total(), summary.dead_lettered, summary.invalid.values().sum::<u64>()), (7, 7, 7));
-    let sum = summary.skipped + summary.lines + summary.ignored.values().sum::<u64>() + summary.invalid.values().sum::<u64>();
+    let sum =
+        summary.skipped + summary.lines + summary.ignored.values().sum::<u64>() + summary.invalid.values().sum::<u64>();
     assert_eq!(summary.read, sum, "the ledger balances");
     let dead = bed.dead_letters();
     assert_eq!(positions(&dead).len(), 7);

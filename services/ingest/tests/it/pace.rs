@@ -47,7 +47,10 @@ fn a_loop_continues_strictly_in_time_and_ids() {
         let id: u64 = trade.trade_id.as_ref().unwrap().parse().unwrap();
         assert!(ids.insert((trade.symbol.clone(), id)), "no duplicate");
         let before = last.insert(trade.symbol.clone(), (trade.event_time, id));
-        assert!(before.is_none_or(|(time, before)| time <= trade.event_time && before + 1 == id), "{before:?} {trade:?}");
+        assert!(
+            before.is_none_or(|(time, before)| time <= trade.event_time && before + 1 == id),
+            "{before:?} {trade:?}"
+        );
         let behind = trade.event_time - trade.receive_time.unwrap();
         assert!((1_200_000_000..1_500_000_000).contains(&behind), "both clocks are moved alike");
     }

@@ -46,7 +46,11 @@ fn four_recordings_in_one_run_mix_no_two_markets() {
         let Event::Trade(trade) = event else { panic!() };
         per_symbol.entry(trade.symbol).or_default().push((trade.event_time, trade.trade_id.unwrap().parse().unwrap()));
     }
-    let counts: Vec<(&str, usize)> = per_symbol.iter().map(|(symbol, trades)| (symbol.as_str(), trades.len())).collect();
-    assert_eq!(counts, [("BINANCE:BTCUSDT", 9_757 + 10_147), ("BINANCE:ETHUSDT", 6_106), ("BINANCE_USDM:BTCUSDT", 21_313)]);
+    let counts: Vec<(&str, usize)> =
+        per_symbol.iter().map(|(symbol, trades)| (symbol.as_str(), trades.len())).collect();
+    assert_eq!(
+        counts,
+        [("BINANCE:BTCUSDT", 9_757 + 10_147), ("BINANCE:ETHUSDT", 6_106), ("BINANCE_USDM:BTCUSDT", 21_313)]
+    );
     assert!(per_symbol.values().all(|trades| trades.is_sorted()), "also across the two files of one symbol");
 }

@@ -77,7 +77,10 @@ fn quotes_come_only_when_asked_for() {
 #[test]
 fn other_messages_are_told_apart() {
     for (text, kind) in [
-        (r#"{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","b":[],"a":[]}}"#, "depth_update"),
+        (
+            r#"{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1,"s":"BTCUSDT","b":[],"a":[]}}"#,
+            "depth_update",
+        ),
         (r#"{"lastUpdateId":50093239189,"bids":[["1","2"]],"asks":[]}"#, "depth_snapshot"),
         (r#"{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1,"s":"BTCUSDT","a":12345}}"#, "agg_trade"),
         (r#"{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}"#, "server_shutdown"),

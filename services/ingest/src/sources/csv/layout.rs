@@ -27,8 +27,21 @@ pub struct Layout {
 
 #[derive(Clone, Debug)]
 pub enum Kind {
-    Trades { price: usize, quantity: Option<usize>, side: Option<SideColumn>, id: Option<usize> },
-    Bars { open: usize, high: usize, low: usize, close: usize, volume: Option<usize>, interval: Interval, extra: Vec<(String, usize)> },
+    Trades {
+        price: usize,
+        quantity: Option<usize>,
+        side: Option<SideColumn>,
+        id: Option<usize>,
+    },
+    Bars {
+        open: usize,
+        high: usize,
+        low: usize,
+        close: usize,
+        volume: Option<usize>,
+        interval: Interval,
+        extra: Vec<(String, usize)>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -39,8 +52,20 @@ pub enum SideColumn {
 }
 
 const TIME: &[&str] = &[
-    "trade_time_ms", "trade_time", "event_time", "event_time_ms", "transact_time", "timestamp", "time", "time_ms", "datetime", "date",
-    "open_time", "open_time_ms", "start", "ts",
+    "trade_time_ms",
+    "trade_time",
+    "event_time",
+    "event_time_ms",
+    "transact_time",
+    "timestamp",
+    "time",
+    "time_ms",
+    "datetime",
+    "date",
+    "open_time",
+    "open_time_ms",
+    "start",
+    "ts",
 ];
 const RECEIVE_TIME: &[&str] = &["recv_time_ns", "receive_time", "recv_time", "local_timestamp"];
 const SYMBOL: &[&str] = &["symbol", "index", "ticker", "instrument", "pair", "product_id"];
@@ -70,7 +95,10 @@ impl Layout {
         let mut fields = Fields::default();
         fields.split(first_line, delimiter).map_err(|bad| format!("the header cannot be read: {}", bad.detail))?;
         let names: Vec<String> = (0..fields.len()).map(|n| plain(&String::from_utf8_lossy(fields.get(n)))).collect();
-        let header = Header { names: &names, shown: String::from_utf8_lossy(&first_line[..first_line.len().min(200)]).into_owned() };
+        let header = Header {
+            names: &names,
+            shown: String::from_utf8_lossy(&first_line[..first_line.len().min(200)]).into_owned(),
+        };
         let columns = &feed.columns;
         let numbered = columns.time.as_deref().is_some_and(|time| time.starts_with('#'));
 
@@ -128,13 +156,19 @@ impl Header<'_> {
             });
         }
         let Some(price) = price else {
-            return Err(self.missing("price", "`price=NAME` for trades, or `open=`, `high=`, `low=`, `close=` for bars"));
+            return Err(
+                self.missing("price", "`price=NAME` for trades, or `open=`, `high=`, `low=`, `close=` for bars")
+            );
         };
         let maker = if columns.side.is_none() { self.find(&None, BUYER_IS_MAKER)? } else { None };
         let side = match maker {
             Some(column) => Some(SideColumn::BuyerIsMaker(column)),
             None => self.find(&columns.side, SIDE)?.map(|column| {
-                if BUYER_IS_MAKER.contains(&self.names[column].as_str()) { SideColumn::BuyerIsMaker(column) } else { SideColumn::Taker(column) }
+                if BUYER_IS_MAKER.contains(&self.names[column].as_str()) {
+                    SideColumn::BuyerIsMaker(column)
+                } else {
+                    SideColumn::Taker(column)
+                }
             }),
         };
         let quantity = self.find(&columns.quantity, QUANTITY)?;
@@ -180,7 +214,10 @@ impl Header<'_> {
     }
 
     fn missing(&self, what: &str, how: &str) -> String {
-        format!("no column for the {what}: the first line is `{}`; give {how} (or `#1`, `#2`, … without a header)", self.shown)
+        format!(
+            "no column for the {what}: the first line is `{}`; give {how} (or `#1`, `#2`, … without a header)",
+            self.shown
+        )
     }
 }
 
@@ -192,7 +229,8 @@ fn plain(name: &str) -> String {
 /// `BTCUSDT-1m-2024-08.csv` and `XRP_ETH-5m.csv` name their symbol first; `trades.csv` does not.
 fn symbol_of_name(name: &str) -> Option<String> {
     let first = name.split(['-', '.']).next()?;
-    let is_symbol = first.len() >= 2 && first.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    let is_symbol = first.len() >= 2
+        && first.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
     (is_symbol && first.bytes().any(|byte| byte.is_ascii_uppercase())).then(|| first.to_owned())
 }
 

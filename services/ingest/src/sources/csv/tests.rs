@@ -63,7 +63,8 @@ fn trade_files_of_the_captures_say_their_market_in_a_column() {
 #[test]
 fn questdbs_samples_are_known_by_their_header() {
     let header = r#""symbol","side","price","amount","timestamp""#;
-    let coinbase = trade(first(header, "btc_trades.csv", r#""BTC-USD","buy",25741.03,3.844E-5,"2023-09-05T16:00:02.722748Z""#));
+    let coinbase =
+        trade(first(header, "btc_trades.csv", r#""BTC-USD","buy",25741.03,3.844E-5,"2023-09-05T16:00:02.722748Z""#));
     assert_eq!((coinbase.venue.as_str(), coinbase.symbol.as_str()), ("COINBASE", "COINBASE:BTC-USD"));
     assert_eq!((coinbase.quantity.to_string(), coinbase.trade_id), ("0.00003844".to_owned(), None));
     let header = r#""timestamp","id","exchange","quoteType","price","marketHours","changePercent","dayVolume","change","priceHint""#;

@@ -89,7 +89,8 @@ fn json_lists_are_recognised() {
     let kraken = br#"{"error":[],"result":{"XBTUSDT":[["105433.60000","0.00027625",1762795433.9717445,"b","l","",10218208]],"last":"1"}}"#;
     let (_dir, path) = write("trades.json", kraken);
     assert_eq!((trades(&read(&path)), read(&path).bad.len()), (1, 0));
-    let (_dir, path) = write("XRP_ETH-trades.json.gz", &gzip(br#"[[1570752011620,"13519807",null,"sell",0.00141342,23.0,0.03]]"#));
+    let (_dir, path) =
+        write("XRP_ETH-trades.json.gz", &gzip(br#"[[1570752011620,"13519807",null,"sell",0.00141342,23.0,0.03]]"#));
     let held = read(&path);
     assert_eq!(held.events[0].symbol(), Some("FREQTRADE:XRP/ETH"));
     assert_eq!(read(&format!("freqtrade:{path}?venue=binance")).events[0].symbol(), Some("BINANCE:XRP/ETH"));
@@ -114,9 +115,21 @@ fn bad_files_are_survived() {
         ("no last newline", format!("{header}{row}A,2021-01-02,1.5,2").into(), 2, &[], None),
         ("crlf and mark", format!("\u{feff}{header}{row}").replace('\n', "\r\n").into(), 1, &[], None),
         ("commas", format!("{header},,,\n{row}").into(), 1, &["missing_field"], None),
-        ("huge line", [header.as_bytes(), &vec![b'x'; 10 << 20], b"\n", row.as_bytes()].concat(), 1, &["too_long"], None),
+        (
+            "huge line",
+            [header.as_bytes(), &vec![b'x'; 10 << 20], b"\n", row.as_bytes()].concat(),
+            1,
+            &["too_long"],
+            None,
+        ),
         ("trailing garbage", format!("{header}{row}\u{1}\u{2}garbage\n").into(), 1, &["field_count"], None),
-        ("garbage after gzip", [gzip(format!("{header}{row}").as_bytes()), b"garbage".to_vec()].concat(), 1, &[], Some("not gzip")),
+        (
+            "garbage after gzip",
+            [gzip(format!("{header}{row}").as_bytes()), b"garbage".to_vec()].concat(),
+            1,
+            &[],
+            Some("not gzip"),
+        ),
         ("quoted", format!("{header}\"A\",\"2021-01-01\",\"1.5\",\"2\"\n").into(), 1, &[], None),
     ];
     for (what, bytes, events, reasons, error) in cases {
@@ -163,7 +176,8 @@ fn files_that_are_something_else_are_named() {
         assert!(error.contains(word), "{error}");
     }
     assert!(open(&"/no/such/file.csv".parse().unwrap(), CHOICES).err().unwrap().contains("/no/such/file.csv"));
-    let error = open(&format!("binance:{}?venue=KRAKEN", testdata("index/index_invented.csv")).parse().unwrap(), CHOICES);
+    let error =
+        open(&format!("binance:{}?venue=KRAKEN", testdata("index/index_invented.csv")).parse().unwrap(), CHOICES);
     assert!(error.err().unwrap().contains("BINANCE_USDM"));
 }
 
@@ -206,13 +220,22 @@ fn the_recordings_hold_the_trades_that_are_known_to_be_in_them() {
     ] {
         let Some(path) = testkit::shared(&format!("data/{path}")) else { return };
         let held = read(path.to_str().unwrap());
-        assert_eq!((held.events.len(), held.bad.len(), held.error.clone()), (expected, 0, None), "{path:?} {:?}", held.bad.first());
+        assert_eq!(
+            (held.events.len(), held.bad.len(), held.error.clone()),
+            (expected, 0, None),
+            "{path:?} {:?}",
+            held.bad.first()
+        );
         assert!(lines == 0 || held.lines == lines, "{path:?}: {} lines", held.lines);
         if path.to_str().unwrap().contains("binance_ws") {
-            let ids: Vec<u64> = held.events.iter().map(|event| match event {
-                Event::Trade(trade) => trade.trade_id.as_ref().unwrap().parse().unwrap(),
-                other => panic!("{other:?}"),
-            }).collect();
+            let ids: Vec<u64> = held
+                .events
+                .iter()
+                .map(|event| match event {
+                    Event::Trade(trade) => trade.trade_id.as_ref().unwrap().parse().unwrap(),
+                    other => panic!("{other:?}"),
+                })
+                .collect();
             assert!(ids.windows(2).all(|pair| pair[1] == pair[0] + 1), "{path:?}: ids are contiguous");
         }
     }
