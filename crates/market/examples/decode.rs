@@ -1,7 +1,7 @@
 //! Nanoseconds per record: `cargo run --release -p market --example decode [PART OF A NAME]`.
 //!
-//! The floor is what any reader of JSON must do, a look at every byte for UTF-8; serde_json's own structs, which put numbers
-//! through doubles, stand beside it.
+//! The floor is what any reader of JSON must do, a look at every byte for UTF-8; serde_json's own structs, which put
+//! numbers through doubles, stand beside it.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -252,8 +252,8 @@ impl<'a> Scanner<'a> {
     #[inline(always)]
     fn digits(&mut self) -> Result<(), Fault> {
         let start = self.at;
-        // Times have nineteen digits: eight of them are looked at together. A byte is a digit when its high half is 3, and
-        // still is after adding 6.
+        // Times have nineteen digits: eight of them are looked at together. A byte is a digit when its high half is
+        // 3, and still is after adding 6.
         while let Some(chunk) = self.text.as_bytes()[self.at..].first_chunk::<8>() {
             const HALVES: u64 = 0xf0f0_f0f0_f0f0_f0f0;
             const THREES: u64 = 0x3030_3030_3030_3030;
@@ -327,8 +327,8 @@ impl<'a> Scanner<'a> {
         const HIGH: u64 = 0x8080_8080_8080_8080;
         while let Some(chunk) = self.text.as_bytes()[self.at..].first_chunk::<8>() {
             let word = u64::from_le_bytes(*chunk);
-            // The high bit of a byte is set where it is below the byte it is compared with; only the lowest such bit is
-            // sure, since the subtraction borrows upwards, and only the lowest is used.
+            // The high bit of a byte is set where it is below the byte it is compared with; only the lowest such bit
+            // is sure, since the subtraction borrows upwards, and only the lowest is used.
             let below = |limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
             let equal = |byte: u8| {
                 let other = word ^ (ONES * u64::from(byte));

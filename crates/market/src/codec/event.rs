@@ -1,5 +1,5 @@
-//! The records of `raw-market-data`. The kind decides which fields are looked at; a value without one may be a form that
-//! others write there.
+//! The records of `raw-market-data`. The kind decides which fields are looked at; a value without one may be a form
+//! that others write there.
 
 mod foreign;
 mod kinds;

@@ -1,6 +1,7 @@
 //! The wire forms against what is written about them: `docs/topics.md` and the old forms in `testdata/events`.
 
 mod old_forms;
+mod real;
 mod topics;
 
 use std::path::{Path, PathBuf};

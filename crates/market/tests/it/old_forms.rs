@@ -1,7 +1,7 @@
 //! What was once written is read forever: each `testdata/events/v<n>/<kind>*.json` gives its `.expected.json`.
 //!
-//! Never change a file here. A new form is a new file, or a new folder when `schema_version` grows. `UPDATE=1` writes the
-//! expectations that are missing, and only those.
+//! Never change a file here. A new form is a new file, or a new folder when `schema_version` grows. `UPDATE=1` writes
+//! the expectations that are missing, and only those.
 
 use std::path::Path;
 
