@@ -1,5 +1,7 @@
 //! The six stages: their settings under `up`, their start, and the order in which they end.
 
+use std::net::{SocketAddr, TcpListener};
+
 use anyhow::anyhow;
 use harness::{Config, Secret, Shutdown};
 use streams::KafkaConfig;
@@ -32,7 +34,7 @@ impl Configs {
         // The terminal belongs to `up` itself; what the logger counts is in its metrics.
         logger.push(("lines_per_second", "0".to_owned()));
         let mut gateway = admin(5);
-        gateway.push(("http", args.http.to_string()));
+        gateway.push(("http", some_port(args.http).to_string()));
         let mut aggregate = admin(1);
         if !args.once {
             // A first look must not wait for the end of a minute.
@@ -67,7 +69,6 @@ impl Configs {
             self.store.s3.secret_key = Secret::new(secret);
         }
     }
-
 
     /// What a person can open or point a tool at.
     pub fn addresses(&self) -> String {
@@ -110,13 +111,18 @@ fn ingest_pairs(args: &UpArgs, mut pairs: Pairs) -> anyhow::Result<Pairs> {
 
 fn admin_address(args: &UpArgs, n: u16) -> String {
     match args.admin {
-        // Port 0 is any free one, for each stage.
-        Some(first) if first.port() == 0 => first.to_string(),
-        Some(first) => std::net::SocketAddr::new(first.ip(), first.port().saturating_add(n)).to_string(),
+        Some(first) if first.port() == 0 => some_port(first).to_string(),
+        Some(first) => SocketAddr::new(first.ip(), first.port().saturating_add(n)).to_string(),
         None if args.once => "off".to_owned(),
         // 9092 is Kafka's.
         None => format!("127.0.0.1:{}", [9090, 9091, 9093, 9094, 9095, 9096][usize::from(n)]),
     }
+}
+
+/// Port 0 is any free one; it is chosen here, so that the banner can tell it.
+fn some_port(addr: SocketAddr) -> SocketAddr {
+    let free = || TcpListener::bind(addr)?.local_addr();
+    if addr.port() == 0 { free().unwrap_or(addr) } else { addr }
 }
 
 pub struct Stages {

@@ -30,8 +30,13 @@ impl State {
     }
 
     pub fn up(&self, args: &[&str]) -> Command {
+        self.up_at("127.0.0.1:0", args)
+    }
+
+    /// With the page at this address.
+    pub fn up_at(&self, http: &str, args: &[&str]) -> Command {
         let mut command = finflow();
-        command.arg("up").arg("--state").arg(self.path()).args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        command.arg("up").arg("--state").arg(self.path()).args(["--http", http, "--admin", "127.0.0.1:0"]);
         command.args(args);
         // Where a log or a `.env` might be looked for.
         command.current_dir(self.path());
