@@ -41,3 +41,7 @@ check: lint test ## Everything CI runs besides the real parts
 .PHONY: clean-state
 clean-state: ## Forget what `make run` stored
 	rm -rf state
+
+.PHONY: soak-outage
+soak-outage: ## A broker and an S3 that are away for a minute in the middle of a run
+	FINFLOW_TEST_OUTAGE_SECONDS=60 $(CARGO) test --locked -p finflow --test it faults

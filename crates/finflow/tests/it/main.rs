@@ -5,6 +5,7 @@
 mod bad_input;
 mod binance;
 mod docs;
+mod faults;
 mod finflow;
 mod index;
 mod kraken;

@@ -11,7 +11,7 @@ use crate::lake;
 const ROWS: u32 = 900;
 const DEADLINE: Duration = Duration::from_secs(60);
 
-fn size_bytes(folder: &Path) -> u64 {
+pub fn size_bytes(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| match entry.metadata() {
