@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
-        let broken: [(fn(&mut Config), &str); 4] = [
+        type Break = fn(&mut Config);
+        let broken: [(Break, &str); 4] = [
             (|c| c.metrics.clear(), "metrics"),
             (|c| c.view.tick = Duration::from_secs(0), "view.tick"),
             (|c| c.view.bars = 0, "bars"),

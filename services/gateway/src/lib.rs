@@ -57,6 +57,11 @@ pub struct Summary {
 
 pub async fn run(ctx: harness::Context<Config>) -> Result<Summary> {
     let server = Server::bind(ctx.config.http)?;
+    run_on(server, ctx).await
+}
+
+/// As [`run`], on an address that is bound already.
+pub async fn run_on(server: Server, ctx: harness::Context<Config>) -> Result<Summary> {
     let hub = Hub::new(&ctx.config.view, epoch(&ctx));
     let metrics = metrics(&ctx);
     let env = Env::of(&ctx);

@@ -133,7 +133,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Takes up partitions that are new, and those that were made anew.
+    /// Takes up partitions that are new. What the probe says of the others may be older than what was read since, so one
+    /// that was deleted and made again is told by the broker: the position is out of range.
     fn follow_topics(&mut self) -> streams::Result<()> {
         let told = self.progress.told.load(Ordering::Acquire);
         if told == self.told {
@@ -144,15 +145,10 @@ impl Pipeline {
         let ours = self.config.topics();
         let mut changed = false;
         for (partition, (low, end)) in watermarks.iter().filter(|(tp, _)| ours.contains(&&*tp.topic)) {
-            let start = (end - i64::from(self.config.view.replay)).max(*low);
-            let position = self.positions.entry(partition.clone()).or_insert_with(|| {
+            self.positions.entry(partition.clone()).or_insert_with(|| {
                 changed = true;
-                start
+                (end - i64::from(self.config.view.replay)).max(*low)
             });
-            if *position > *end {
-                *position = start;
-                changed = true;
-            }
         }
         let gone = self.positions.len();
         self.positions.retain(|partition, _| watermarks.contains_key(partition));
