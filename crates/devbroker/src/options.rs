@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    time::Duration,
 };
 
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Options {
     pub max_connections: usize,
     /// A request longer than this closes its connection.
     pub max_frame_bytes: usize,
+    /// How often old records are looked for, to be deleted or compacted.
+    pub tidy_every: Duration,
 }
 
 impl Default for Options {
@@ -23,7 +26,8 @@ impl Default for Options {
             dir: PathBuf::from("devbroker"),
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             max_connections: 1000,
-            max_frame_bytes: 32 << 20,
+            max_frame_bytes: 16 << 20,
+            tidy_every: Duration::from_secs(1),
         }
     }
 }
