@@ -16,7 +16,7 @@ pub fn print<C: Config>(config: &C) -> String {
 pub fn example_yaml<C: Config>(service: &str) -> String {
     let mut text = format!(
         "# Settings of `{service}` at their defaults; leave out what you do not change.\n\
-         # Written from the code: UPDATE=1 cargo test -p finflow config\n"
+         # Written from the code: UPDATE=1 cargo test -p finflow docs\n"
     );
     let root = defaults::<C>(service);
     write(&root, &mut Vec::new(), &mut |path, indent, value| {

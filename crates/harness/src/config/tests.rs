@@ -150,6 +150,7 @@ fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 fn environment_values_are_read_by_the_type_of_the_default() {
     let variables = [
         ("FINFLOW_KAFKA__PASSWORD", "0123456"),
+        ("FINFLOW_FINNHUB__API_KEY", "777"),
         ("FINFLOW_KAFKA__BROKERS", "1e5"),
         ("FINFLOW_GROUP", "true"),
         ("FINFLOW_INPUT", "a, b,c"),
@@ -163,6 +164,7 @@ fn environment_values_are_read_by_the_type_of_the_default() {
     ];
     let config = load_all("", &variables, &[]).unwrap();
     assert_eq!(config.kafka.password.expose(), "0123456");
+    assert_eq!(config.finnhub.api_key.expose(), "777");
     assert_eq!(config.kafka.brokers, "1e5");
     assert_eq!(config.group, "true");
     assert_eq!(config.input, ["a", "b", "c"]);
