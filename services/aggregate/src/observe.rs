@@ -14,6 +14,7 @@ pub struct Observe {
     late_for_window: IntCounterVec,
     forgotten_ids: IntCounter,
     moved_symbols: IntCounter,
+    alien_state: IntCounter,
     event_lag: Gauge,
     watermark_lag: Gauge,
     out_of_orderness_ns: i64,
@@ -39,6 +40,10 @@ impl Observe {
                 "moved_symbols_total",
                 "Symbols seen on a second partition: their windows are split. Producers disagree about the partitioner.",
             ),
+            alien_state: registry.counter(
+                "alien_state_records_total",
+                "Records of the state topic whose key is none of ours; they are passed over.",
+            ),
             event_lag: registry.float_gauge(
                 "event_lag_seconds",
                 "Wall clock minus the latest event time folded, over all partitions.",
@@ -49,6 +54,12 @@ impl Observe {
             ),
             out_of_orderness_ns: config.out_of_orderness.as_ns(),
         }
+    }
+
+    /// A key that is none of ours holds nothing of ours: the state is whole without it.
+    pub fn alien_state(&self, partition: i32, key: &str) {
+        self.alien_state.inc();
+        warn!(partition, key, "passed over a record of the state topic that is not ours");
     }
 
     pub fn invalid(&self, record: &Record<'_>, error: &DecodeError) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use harness::Registry;
 use harness::prom::IntGauge;
 use market::codec::TradeRef;
-use market::window::{Counts, Fold, Input, Moment, Options, Outcome as Folded};
+use market::window::{Counts, Fold, Input, Moment, Options, Outcome as Folded, StateError};
 use market::{Event, EventRef, Metrics, Reason};
 use streams::Record;
 use streams::stateful::{Changelog, Outbox, Outcome, Settings, Stage, Tick};
@@ -197,7 +197,13 @@ impl Stage for Aggregator {
 
     fn restore(&mut self, part: &mut Part, key: &[u8], value: Option<&[u8]>) -> anyhow::Result<()> {
         let partition = part.partition;
-        Ok(part.fold.restore(key, value).map_err(|source| AggregateError::State { partition, source })?)
+        match part.fold.restore(key, value) {
+            Err(StateError::Key(key)) => {
+                self.observe.alien_state(partition, &key);
+                Ok(())
+            }
+            result => Ok(result.map_err(|source| AggregateError::State { partition, source })?),
+        }
     }
 
     fn restored(&mut self, part: &mut Part) -> anyhow::Result<()> {

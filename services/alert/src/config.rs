@@ -66,12 +66,14 @@ impl Default for Config {
             transactional_id: String::new(),
             commit_interval: Duration::from_millis(20),
             judge: Judge::default(),
-            rules: vec![moves("move-1m", "1m", "0.2"), moves("move-5m", "5m/1m", "0.5")],
+            rules: vec![moves("move-1m", "1m", "0.1", "0.05"), moves("move-5m", "5m/1m", "0.25", "0.1")],
         }
     }
 }
 
-fn moves(name: &str, window: &str, percent: &str) -> Rule {
+/// Small moves, so that a first look at a quiet market shows an alert; those who are woken by them set their own.
+fn moves(name: &str, window: &str, percent: &str, clear: &str) -> Rule {
+    let number = |text: &str| Some(text.parse().expect("a number of ours"));
     Rule {
         name: name.to_owned(),
         symbols: "*".to_owned(),
@@ -79,8 +81,8 @@ fn moves(name: &str, window: &str, percent: &str) -> Rule {
         metric: None,
         above: None,
         below: None,
-        move_pct: Some(percent.parse().expect("a number of ours")),
-        clear: None,
+        move_pct: number(percent),
+        clear: number(clear),
     }
 }
 

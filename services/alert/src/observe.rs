@@ -1,7 +1,7 @@
 //! What is worth knowing, logged and counted in one place.
 
 use harness::Registry;
-use harness::prom::IntCounterVec;
+use harness::prom::{IntCounter, IntCounterVec};
 use market::{Alert, AlertState, DecodeError};
 use streams::Record;
 use tracing::{info, warn};
@@ -10,6 +10,7 @@ use crate::rule::Rule;
 
 pub struct Observe {
     alerts: IntCounterVec,
+    alien_state: IntCounter,
 }
 
 impl Observe {
@@ -24,12 +25,22 @@ impl Observe {
                 &["rule", "state"],
                 &series.iter().map(<[&str; 2]>::as_slice).collect::<Vec<_>>(),
             ),
+            alien_state: registry.counter(
+                "alien_state_records_total",
+                "Records of the state topic whose key is none of ours; they are passed over.",
+            ),
         }
     }
 
     pub fn alert(&self, alert: &Alert) {
         self.alerts.with_label_values(&[alert.rule.as_str(), alert.state.as_str()]).inc();
         info!(rule = alert.rule, symbol = alert.symbol, state = %alert.state, value = %alert.value, "alert");
+    }
+
+    /// A key that is none of ours holds nothing of ours: the state is whole without it.
+    pub fn alien_state(&self, partition: i32, key: &str) {
+        self.alien_state.inc();
+        warn!(partition, key, "passed over a record of the state topic that is not ours");
     }
 
     pub fn invalid(&self, record: &Record<'_>, error: &DecodeError) {

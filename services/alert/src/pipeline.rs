@@ -110,7 +110,8 @@ impl Stage for Alerts {
     fn restore(&mut self, part: &mut Part, key: &[u8], value: Option<&[u8]>) -> anyhow::Result<()> {
         let key = String::from_utf8_lossy(key).into_owned();
         if !key.contains(SEPARATOR) {
-            return Err(AlertError::Key(key).into());
+            self.observe.alien_state(part.partition, &key);
+            return Ok(());
         }
         match value {
             None => {
