@@ -134,7 +134,7 @@ const GUARDED: &[(&str, &str)] = &[
     ("auto.offset.reset", "set `start`: the first position is chosen once and in the open, never by a reset"),
     ("isolation.level", "leave it out: every stage reads committed records only"),
     ("allow.auto.create.topics", "leave it out: make topics with `finflow topics apply`"),
-    ("enable.partition.eof", "leave it out: the stages need to know when they have caught up"),
+    ("enable.partition.eof", "leave it out: with it librdkafka skips records after a rebalance"),
     ("enable.idempotence", "leave it out: without it a retry writes twice"),
     ("acks", "leave it out: a record counts as written when all in-sync replicas have it"),
     ("request.required.acks", "leave it out: a record counts as written when all in-sync replicas have it"),
@@ -225,7 +225,8 @@ impl KafkaConfig {
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "error")
             .set("isolation.level", "read_committed")
-            .set("enable.partition.eof", "true");
+            // See `cursor`: it loses records.
+            .set("enable.partition.eof", "false");
         self.or(&mut config, "check.crcs", "true");
         // librdkafka's defaults hold 64 MiB per partition: far over a small container's budget.
         self.or(&mut config, "queued.max.messages.kbytes", "8192");

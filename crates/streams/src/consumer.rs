@@ -22,7 +22,7 @@
 //! # }
 //! ```
 
-mod lag;
+pub(crate) mod lag;
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,10 +30,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
-use rdkafka_sys::rd_kafka_resp_err_t as RespErr;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{KafkaConfig, bad_settings};
+use crate::cursor::{Cursor, Cursors};
 use crate::env::Env;
 use crate::error::{Result, StreamError};
 use crate::logs::Logs;
@@ -50,6 +50,9 @@ const BATCH: usize = 512;
 
 /// How long a question to a broker may take before it is asked again.
 const ASK: Duration = Duration::from_secs(10);
+
+/// How often lag is measured, and ends are looked for while records keep coming.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicPartition {
@@ -112,19 +115,11 @@ pub enum Polled<'a> {
     /// Somebody else may own these already: drop what was read of them, never commit, then call
     /// [`Consumer::release`].
     Lost(Vec<TopicPartition>),
-    /// Everything up to that offset has been handed out. Said once each time the end is reached.
+    /// Everything up to that offset has been handed out, and a moment ago that was all. Said once each time an end is
+    /// reached; not while a transaction is open that could still put something before the end.
     CaughtUp(TopicPartition, i64),
     /// Nothing within the timeout.
     Idle,
-}
-
-struct Owned {
-    partition: TopicPartition,
-    /// Which of librdkafka's topics it is: cheaper to compare than a name. 0 until the first message.
-    identity: usize,
-    /// The next offset to hand out.
-    position: i64,
-    lag: lag::Tracker,
 }
 
 /// See the module. Used by one thread at a time.
@@ -132,12 +127,15 @@ pub struct Consumer {
     // Before `group`: messages are freed before the client they came from.
     batch: Batch,
     group: Group,
+    kafka: KafkaConfig,
     env: Env,
     logs: Logs,
     options: ConsumerOptions,
     /// The event that the loop has been told of and not yet answered.
     unanswered: Option<Event>,
-    owned: Vec<Owned>,
+    /// The loop has been told that all is lost; a new member takes this one's place.
+    thrown_out: bool,
+    owned: Cursors,
     membership: Option<Arc<Membership>>,
     metrics: lag::Metrics,
     measured: Instant,
@@ -154,19 +152,18 @@ enum Step {
 impl Consumer {
     /// Joins the group in the background: this succeeds while every broker is down.
     pub fn new(env: &Env, kafka: &KafkaConfig, options: ConsumerOptions) -> Result<Self> {
-        let config = kafka.group("consumer", &options.group);
         let logs = env.logs("consumer");
-        let group = Group::new(&config, logs.clone()).map_err(|error| bad_settings("consumer", error))?;
-        group.subscribe(&options.topics).map_err(|error| native("subscribe", error))?;
         Ok(Consumer {
             batch: Batch::default(),
-            group,
+            group: join(kafka, &options, &logs)?,
+            kafka: kafka.clone(),
             env: env.clone(),
             logs,
             metrics: lag::Metrics::new(env),
             options,
             unanswered: None,
-            owned: Vec::new(),
+            thrown_out: false,
+            owned: Cursors::default(),
             membership: None,
             measured: Instant::now(),
         })
@@ -190,14 +187,24 @@ impl Consumer {
         let mut waited = false;
         loop {
             while self.batch.advance() {
-                if let Some(step) = self.message()? {
-                    return Ok(step);
+                if self.message()? {
+                    return Ok(Step::Record);
                 }
             }
             if self.group.has_event() {
                 return Ok(Step::Event);
             }
-            self.measure_now_and_then();
+            let measure = self.measured.elapsed() >= MEASURE_EVERY;
+            if waited || measure {
+                self.owned.look_for_ends(&self.group, self.env.now_ms());
+            }
+            if measure {
+                self.measure();
+            }
+            if let Some((partition, end)) = self.owned.next_end() {
+                self.logs.works();
+                return Ok(Step::CaughtUp(partition, end));
+            }
             if waited {
                 self.fatal_error()?;
                 return Ok(Step::Nothing);
@@ -207,51 +214,19 @@ impl Consumer {
         }
     }
 
-    /// Looks at the message at hand. `None`: nothing for the loop in it.
-    fn message(&mut self) -> Result<Option<Step>> {
+    /// Looks at the message at hand. `false`: nothing for the loop in it.
+    fn message(&mut self) -> Result<bool> {
         let message = self.batch.current();
-        let (identity, partition, offset) = (message.topic_identity(), message.partition(), message.offset());
-        match message.error() {
-            None => {
-                let timestamp_ms = message.timestamp_ms();
-                self.logs.works();
-                let Some(owned) = self.find(identity, partition) else {
-                    // Read just before it was taken from us.
-                    return Ok(None);
-                };
-                owned.position = offset + 1;
-                owned.lag.handed_out(timestamp_ms);
-                self.metrics.records.inc();
-                Ok(Some(Step::Record))
-            }
-            Some(RespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF) => {
-                self.logs.works();
-                let now_ms = self.env.now_ms();
-                let Some(owned) = self.find(identity, partition) else { return Ok(None) };
-                owned.position = offset;
-                owned.lag.caught_up(now_ms);
-                Ok(Some(Step::CaughtUp(owned.partition.clone(), offset)))
-            }
-            Some(code) => {
-                let text = message.error_text();
-                self.problem(code.into(), text).map(|()| None)
-            }
+        if let Some(code) = message.error() {
+            let text = message.error_text();
+            return self.problem(code.into(), text).map(|()| false);
         }
-    }
-
-    fn find(&mut self, identity: usize, partition: i32) -> Option<&mut Owned> {
-        let known = |owned: &Owned| owned.identity == identity && owned.partition.partition == partition;
-        let index = match self.owned.iter().position(known) {
-            Some(index) => index,
-            None => {
-                let topic = self.batch.current().topic();
-                let named = |owned: &Owned| &*owned.partition.topic == topic && owned.partition.partition == partition;
-                let index = self.owned.iter().position(named)?;
-                self.owned[index].identity = identity;
-                index
-            }
-        };
-        self.owned.get_mut(index)
+        self.logs.works();
+        let accepted = self.owned.accept(message);
+        if accepted {
+            self.metrics.records.inc();
+        }
+        Ok(accepted)
     }
 
     /// An error in place of a message.
@@ -287,13 +262,22 @@ impl Consumer {
 
     fn announce(&mut self) -> Polled<'static> {
         let Some(mut event) = self.group.take_event() else { return Polled::Idle };
-        let partitions: Vec<TopicPartition> =
-            event.partitions.iter().map(|(topic, partition)| TopicPartition::new(topic.as_str(), *partition)).collect();
-        self.membership = event.membership.take().map(Arc::new);
-        let kind = event.kind;
+        let membership = event.membership.take().map(Arc::new);
+        // A rebalance may have been under way when the group threw us out. librdkafka then goes on with it, rejoins as
+        // a new member and claims what we still hold, though others have owned it meanwhile.
+        let same = self.membership.as_ref().map(|m| &m.member) == membership.as_ref().map(|m| &m.member);
+        self.thrown_out = !self.owned.is_empty() && event.kind != EventKind::Lost && !(same && membership.is_some());
+        self.membership = if self.thrown_out { None } else { membership };
+        let kind = if self.thrown_out { EventKind::Lost } else { event.kind };
+        let partitions: Vec<TopicPartition> = match self.thrown_out {
+            true => self.assigned().cloned().collect(),
+            false => event.partitions.iter().map(|(t, p)| TopicPartition::new(t.as_str(), *p)).collect(),
+        };
         self.unanswered = Some(event);
         self.metrics.rebalance(kind);
-        tracing::info!(group = %self.options.group, event = ?kind, partitions = %names(&partitions), "group rebalances");
+        let generation = self.membership.as_ref().map(|membership| membership.generation);
+        let group = &self.options.group;
+        tracing::info!(%group, event = ?kind, partitions = %names(&partitions), generation, "group rebalances");
         match kind {
             EventKind::Assign => Polled::Assigned(partitions),
             EventKind::Revoke => Polled::Revoked(partitions),
@@ -319,7 +303,7 @@ impl Consumer {
         let now_ms = self.env.now_ms();
         for (partition, position) in all {
             self.metrics.open(&partition);
-            self.owned.push(Owned { partition, identity: 0, position, lag: lag::Tracker::new(now_ms) });
+            self.owned.add(partition, position, now_ms);
         }
         self.metrics.assigned.set(i64::try_from(self.owned.len()).unwrap_or(i64::MAX));
         Ok(())
@@ -327,23 +311,36 @@ impl Consumer {
 
     /// Answers [`Polled::Revoked`] and [`Polled::Lost`].
     pub fn release(&mut self) -> Result<()> {
+        if self.thrown_out {
+            self.disown(|_| true);
+            return self.join_anew();
+        }
         let partitions = match &self.unanswered {
             Some(event) if event.kind != EventKind::Assign => event.partitions.clone(),
             _ => return Err(StreamError::fatal("release partitions", "none were revoked")),
         };
-        self.owned.retain(|owned| {
-            let gone = partitions
-                .iter()
-                .any(|(topic, partition)| **topic == *owned.partition.topic && *partition == owned.partition.partition);
-            if gone {
-                self.metrics.close(&owned.partition);
-            }
-            !gone
-        });
-        self.metrics.assigned.set(i64::try_from(self.owned.len()).unwrap_or(i64::MAX));
+        self.disown(|owned| partitions.iter().any(|(t, p)| **t == *owned.topic && *p == owned.partition));
         let list = crate::native::group::list(&partitions);
         self.group.unassign(&list).map_err(|error| native("give back partitions", error))?;
         self.unanswered = None;
+        Ok(())
+    }
+
+    fn disown(&mut self, gone: impl Fn(&TopicPartition) -> bool) {
+        for partition in self.owned.remove(gone) {
+            self.metrics.close(&partition);
+        }
+        self.metrics.assigned.set(i64::try_from(self.owned.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Leaves and joins as a new member that owns and claims nothing.
+    fn join_anew(&mut self) -> Result<()> {
+        if let Some(event) = self.unanswered.take() {
+            self.group.give_back(event);
+        }
+        self.batch.clear();
+        self.group = join(&self.kafka, &self.options, &self.logs)?;
+        self.thrown_out = false;
         Ok(())
     }
 
@@ -364,17 +361,32 @@ impl Consumer {
         }
     }
 
-    /// Commits positions (the offset to read next) and waits for the broker to have them.
-    /// [`StreamError::Stale`] means that a [`Polled::Lost`] or [`Polled::Revoked`] is on its way.
-    pub fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<()> {
+    /// Commits positions (the offset to read next) and waits until a broker has them.
+    ///
+    /// `false`: not committed, the group has given the partitions to others. [`Polled::Lost`] or [`Polled::Revoked`]
+    /// follows, and whoever owns them now reads these records again.
+    pub fn commit(&mut self, positions: &[(TopicPartition, i64)]) -> Result<bool> {
         if positions.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let timer = self.metrics.commit_seconds.start_timer();
-        let result = self.group.commit(&with_offsets(positions), true);
+        let list = with_offsets(positions);
+        let started = Instant::now();
+        let result = self.env.ask("commit positions", || match self.group.commit(&list, true) {
+            Err(error) if is_passing(error.code, started.elapsed()) => Err(StreamError::retry("commit", error)),
+            result => result.map_err(|error| native("commit positions", error)),
+        });
         timer.observe_duration();
-        self.metrics.commits.with_label_values(&[if result.is_ok() { "ok" } else { "failed" }]).inc();
-        result.map_err(|error| native("commit positions", error))
+        let (label, result) = match result {
+            Ok(()) => ("ok", Ok(true)),
+            Err(StreamError::Stale { cause, .. }) => {
+                tracing::info!(cause, "positions not committed, the group has moved on");
+                ("refused", Ok(false))
+            }
+            Err(error) => ("failed", Err(error)),
+        };
+        self.metrics.commits.with_label_values(&[label]).inc();
+        result
     }
 
     /// What the group has committed; `None` where it has nothing. Waits while a transaction on a position is open.
@@ -407,11 +419,11 @@ impl Consumer {
 
     /// Where reading goes on in a partition that is ours.
     pub fn position(&self, partition: &TopicPartition) -> Option<i64> {
-        self.owned.iter().find(|owned| owned.partition == *partition).map(|owned| owned.position)
+        self.owned.position(partition)
     }
 
     pub fn assigned(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.owned.iter().map(|owned| &owned.partition)
+        self.owned.iter().map(|cursor| &cursor.partition)
     }
 
     /// Goes back (or on) to these offsets in partitions that are ours.
@@ -419,13 +431,11 @@ impl Consumer {
         // What was taken from the queue would come before the new positions. The other partitions have lost theirs,
         // too, so all are told where to go on.
         self.batch.clear();
-        for owned in &mut self.owned {
-            if let Some((_, offset)) = positions.iter().find(|(partition, _)| *partition == owned.partition) {
-                owned.position = *offset;
-            }
+        for (partition, position) in positions {
+            self.owned.seek(partition, *position);
         }
         let all: Vec<(TopicPartition, i64)> =
-            self.owned.iter().map(|owned| (owned.partition.clone(), owned.position)).collect();
+            self.owned.iter().map(|cursor| (cursor.partition.clone(), cursor.position)).collect();
         if all.is_empty() {
             return Ok(());
         }
@@ -445,7 +455,11 @@ impl Consumer {
     /// How far behind each partition is, by what the last fetches told.
     pub fn lag(&self) -> Vec<(TopicPartition, Lag)> {
         let now_ms = self.env.now_ms();
-        let of = |owned: &Owned| (owned.partition.clone(), owned.lag.at(owned.position, self.high(owned), now_ms));
+        let of = |cursor: &Cursor| {
+            let known = self.group.known_watermarks(&cursor.partition.topic, cursor.partition.partition);
+            let lag = cursor.lag.at(cursor.position, known.map(|(_, high)| high), now_ms);
+            (cursor.partition.clone(), lag)
+        };
         self.owned.iter().map(of).collect()
     }
 
@@ -483,14 +497,7 @@ impl Consumer {
         })
     }
 
-    fn high(&self, owned: &Owned) -> Option<i64> {
-        self.group.known_watermarks(&owned.partition.topic, owned.partition.partition).map(|(_, high)| high)
-    }
-
-    fn measure_now_and_then(&mut self) {
-        if self.measured.elapsed() < Duration::from_secs(1) {
-            return;
-        }
+    fn measure(&mut self) {
         self.measured = Instant::now();
         for (partition, lag) in self.lag() {
             self.metrics.set(&partition, lag);
@@ -500,14 +507,31 @@ impl Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        for owned in &self.owned {
-            self.metrics.close(&owned.partition);
+        for cursor in self.owned.iter() {
+            self.metrics.close(&cursor.partition);
         }
         if let Some(event) = self.unanswered.take() {
             // Closing waits for an answer to every event: the group answers those that are left to it.
             self.group.give_back(event);
         }
     }
+}
+
+/// A rebalance that is being worked out refuses commits for a moment, with the one code or the other: librdkafka hears
+/// of the new generation a little later than the broker counts it.
+fn is_passing(code: Code, since: Duration) -> bool {
+    match code {
+        Code::RebalanceInProgress => true,
+        Code::IllegalGeneration => since < Duration::from_secs(2),
+        _ => false,
+    }
+}
+
+fn join(kafka: &KafkaConfig, options: &ConsumerOptions, logs: &Logs) -> Result<Group> {
+    let config = kafka.group("consumer", &options.group);
+    let group = Group::new(&config, logs.clone()).map_err(|error| bad_settings("consumer", error))?;
+    group.subscribe(&options.topics).map_err(|error| native("subscribe", error))?;
+    Ok(group)
 }
 
 pub(crate) fn native(action: &str, error: NativeError) -> StreamError {

@@ -25,8 +25,7 @@ impl Env {
     /// Adds the health check `kafka`, which fails while a broker does not answer.
     pub fn of<C: Config>(ctx: &Context<C>) -> Self {
         let link = Link::default();
-        let checked = link.clone();
-        ctx.health.check("kafka", move || checked.check());
+        link.register(&ctx.health);
         Env {
             service: ctx.service,
             metrics: ctx.metrics.clone(),
@@ -41,15 +40,17 @@ impl Env {
 
     /// For tools and tests that are no service: own metrics and health, the machine's clock.
     pub fn standalone(service: &'static str, shutdown: &Shutdown) -> Self {
+        let (link, health) = (Link::default(), Health::new(shutdown.clone()));
+        link.register(&health);
         Env {
             service,
             metrics: Registry::new(service),
-            health: Health::new(shutdown.clone()),
+            health,
             shutdown: shutdown.clone(),
             drain: Drain::new(),
             clock: Arc::new(harness::SystemClock),
             heartbeat: None,
-            link: Link::default(),
+            link,
         }
     }
 

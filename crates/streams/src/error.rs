@@ -18,6 +18,9 @@ pub enum StreamError {
     /// Records that were to be read next are gone, or the position is beyond the end of the topic.
     #[error("the position is not in the topic any more: {0}; choose a new one explicitly, nothing was skipped")]
     OutOfRange(String),
+    /// This record cannot be written; others can.
+    #[error("a record for {topic} is larger than Kafka takes ({bytes} bytes)")]
+    TooLarge { topic: String, bytes: usize },
     /// The process must end and start again. librdkafka refuses further work after most of these.
     #[error("{action}: {cause}")]
     Fatal { action: String, cause: String },

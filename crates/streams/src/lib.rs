@@ -19,6 +19,7 @@ mod admin;
 mod block_on;
 mod config;
 mod consumer;
+mod cursor;
 mod dead_letters;
 mod env;
 mod error;

@@ -65,8 +65,13 @@ impl Link {
         self.0.any_down.store(!down.is_empty(), Ordering::Relaxed);
     }
 
-    /// For the health check.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// Adds the health check `kafka`.
+    pub(crate) fn register(&self, health: &harness::Health) {
+        let link = self.clone();
+        health.check("kafka", move || link.check());
+    }
+
+    fn check(&self) -> Result<(), String> {
         if !self.0.any_down.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -132,8 +137,8 @@ fn failed_broker(message: &str) -> Option<(&str, &str)> {
         None => message,
     };
     let (broker, reason) = message.split_once(": ")?;
-    let broker = broker.split_once('/').map_or(broker, |(address, _)| address);
-    let address = broker.rsplit_once("://").map_or(broker, |(_, address)| address);
+    let address = broker.split_once("://").map_or(broker, |(_, address)| address);
+    let address = address.split_once('/').map_or(address, |(address, _)| address);
     let port = address.rsplit_once(':')?.1;
     if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

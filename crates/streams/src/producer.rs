@@ -138,7 +138,11 @@ impl Producer {
                     self.env.beat();
                     self.inner.poll(Duration::from_millis(100));
                 }
-                Err((error, _)) => return Err(StreamError::from_kafka(format!("send to {}", out.topic), error)),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
+                    let bytes = out.value.map_or(0, <[u8]>::len) + out.key.map_or(0, <[u8]>::len);
+                    return Err(StreamError::TooLarge { topic: out.topic.to_owned(), bytes });
+                }
+                Err((error, _)) => return Err(StreamError::fatal(format!("send to {}", out.topic), error)),
             }
         }
     }

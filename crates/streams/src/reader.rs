@@ -1,13 +1,13 @@
 //! Reads partitions without a group: from an offset on, to the end and further. Commits nothing.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode as Code;
-use rdkafka_sys::rd_kafka_resp_err_t as RespErr;
 
 use crate::config::{KafkaConfig, bad_settings};
 use crate::consumer::{Polled, TopicPartition, native, with_offsets};
+use crate::cursor::Cursors;
 use crate::env::Env;
 use crate::error::{Result, StreamError};
 use crate::logs::Logs;
@@ -17,6 +17,9 @@ use crate::record::Record;
 
 const BATCH: usize = 512;
 const ASK: Duration = Duration::from_secs(10);
+
+/// How often ends are looked for while records keep coming.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Everything committed in `topic` from these offsets (by partition; the first there is where none is given) to the
 /// end as it is now. [`StreamError::Stopped`] at the shutdown.
@@ -41,20 +44,25 @@ pub fn read_topic(
     }
     reader.assign(&positions)?;
     while !ends.is_empty() {
-        env.beat();
         match reader.poll(Duration::from_millis(100))? {
             Polled::Record(record) => {
-                if ends.get(&record.partition).is_some_and(|end| record.offset < *end) {
+                let Some(end) = ends.get(&record.partition).copied() else { continue };
+                if record.offset < end {
                     each(&record);
                 }
-            }
-            Polled::CaughtUp(partition, at) => {
-                if ends.get(&partition.partition).is_some_and(|end| at >= *end) {
-                    ends.remove(&partition.partition);
+                if record.offset + 1 >= end {
+                    ends.remove(&record.partition);
                 }
             }
-            _ if env.shutdown.is_set() => return Err(StreamError::Stopped(format!("reading {topic}"))),
-            _ => {}
+            _ => {
+                env.beat();
+                if env.shutdown.is_set() {
+                    return Err(StreamError::Stopped(format!("reading {topic}")));
+                }
+                // What lies before an end may be markers of transactions only.
+                let position = |n: i32| reader.position(&TopicPartition::new(topic, n));
+                ends.retain(|partition, end| position(*partition).is_some_and(|position| position < *end));
+            }
         }
     }
     Ok(())
@@ -67,7 +75,8 @@ pub struct Reader {
     group: Group,
     logs: Logs,
     env: Env,
-    assigned: Vec<TopicPartition>,
+    assigned: Cursors,
+    looked: Instant,
 }
 
 enum Step {
@@ -83,7 +92,14 @@ impl Reader {
         config.set("group.id", name);
         let logs = env.logs("reader");
         let group = Group::new(&config, logs.clone()).map_err(|error| bad_settings("reader", error))?;
-        Ok(Reader { batch: Batch::default(), group, logs, env: env.clone(), assigned: Vec::new() })
+        Ok(Reader {
+            batch: Batch::default(),
+            group,
+            logs,
+            env: env.clone(),
+            assigned: Cursors::default(),
+            looked: Instant::now(),
+        })
     }
 
     /// Reads these from these offsets on, and nothing else any more.
@@ -91,7 +107,10 @@ impl Reader {
         self.batch.clear();
         let assigned = self.group.assign_manually(&with_offsets(positions));
         assigned.map_err(|error| native("take partitions to read", error))?;
-        self.assigned = positions.iter().map(|(partition, _)| partition.clone()).collect();
+        self.assigned = Cursors::default();
+        for (partition, position) in positions {
+            self.assigned.add(partition.clone(), *position, self.env.now_ms());
+        }
         Ok(())
     }
 
@@ -125,6 +144,11 @@ impl Reader {
         }
     }
 
+    /// Behind the last record handed out, and behind markers of transactions after it.
+    pub fn position(&self, partition: &TopicPartition) -> Option<i64> {
+        self.assigned.position(partition)
+    }
+
     pub fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>> {
         match self.step(timeout)? {
             Step::Record => Ok(Polled::Record(Record::of(self.batch.current()))),
@@ -138,9 +162,17 @@ impl Reader {
         let mut waited = false;
         loop {
             while self.batch.advance() {
-                if let Some(step) = self.message()? {
-                    return Ok(step);
+                if self.message()? {
+                    return Ok(Step::Record);
                 }
+            }
+            if waited || self.looked.elapsed() >= LOOK_EVERY {
+                self.looked = Instant::now();
+                self.assigned.look_for_ends(&self.group, self.env.now_ms());
+            }
+            if let Some((partition, end)) = self.assigned.next_end() {
+                self.logs.works();
+                return Ok(Step::CaughtUp(partition, end));
             }
             if waited {
                 return Ok(Step::Nothing);
@@ -149,28 +181,22 @@ impl Reader {
         }
     }
 
-    fn message(&self) -> Result<Option<Step>> {
+    /// Looks at the message at hand. `false`: nothing for the caller in it.
+    fn message(&mut self) -> Result<bool> {
         let message = self.batch.current();
-        match message.error() {
-            None => {
-                self.logs.works();
-                Ok(Some(Step::Record))
+        let Some(code) = message.error() else {
+            self.logs.works();
+            return Ok(self.assigned.accept(message));
+        };
+        match Code::from(code) {
+            Code::AutoOffsetReset | Code::OffsetOutOfRange => Err(StreamError::OutOfRange(message.error_text())),
+            code @ (Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
+                Err(StreamError::fatal("read", format!("{} ({code:?})", message.error_text())))
             }
-            Some(RespErr::RD_KAFKA_RESP_ERR__PARTITION_EOF) => {
-                let at = |tp: &&TopicPartition| tp.partition == message.partition() && &*tp.topic == message.topic();
-                let found = self.assigned.iter().find(at).cloned();
-                Ok(found.map(|partition| Step::CaughtUp(partition, message.offset())))
+            code => {
+                tracing::debug!(?code, reason = message.error_text(), "reader error, librdkafka tries again");
+                Ok(false)
             }
-            Some(code) => match Code::from(code) {
-                Code::AutoOffsetReset | Code::OffsetOutOfRange => Err(StreamError::OutOfRange(message.error_text())),
-                code @ (Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
-                    Err(StreamError::fatal("read", format!("{} ({code:?})", message.error_text())))
-                }
-                code => {
-                    tracing::debug!(?code, reason = message.error_text(), "reader error, librdkafka tries again");
-                    Ok(None)
-                }
-            },
         }
     }
 }

@@ -19,24 +19,24 @@ pub struct Lag {
 /// The broker writes timestamps in order, so the next record is no older than the last one handed out, and no older
 /// than the moment we had seen the end. While nothing was read yet, the moment of the assignment stands in.
 #[derive(Debug)]
-pub(super) struct Tracker {
+pub(crate) struct Tracker {
     not_before_ms: i64,
 }
 
 impl Tracker {
-    pub(super) fn new(now_ms: i64) -> Self {
+    pub(crate) fn new(now_ms: i64) -> Self {
         Tracker { not_before_ms: now_ms }
     }
 
-    pub(super) fn handed_out(&mut self, timestamp_ms: i64) {
+    pub(crate) fn handed_out(&mut self, timestamp_ms: i64) {
         self.not_before_ms = timestamp_ms;
     }
 
-    pub(super) fn caught_up(&mut self, now_ms: i64) {
+    pub(crate) fn caught_up(&mut self, now_ms: i64) {
         self.not_before_ms = self.not_before_ms.max(now_ms);
     }
 
-    pub(super) fn at(&self, position: i64, high: Option<i64>, now_ms: i64) -> Lag {
+    pub(crate) fn at(&self, position: i64, high: Option<i64>, now_ms: i64) -> Lag {
         let messages = high.map_or(0, |high| (high - position).max(0));
         if messages == 0 {
             return Lag::default();
@@ -73,7 +73,7 @@ impl Metrics {
                 "consumer_commits_total",
                 "Commits of positions by their result.",
                 &["result"],
-                &[&["ok"], &["failed"]],
+                &[&["ok"], &["refused"], &["failed"]],
             ),
             commit_seconds: m.histogram(
                 "commit_seconds",

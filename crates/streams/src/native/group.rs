@@ -17,12 +17,13 @@ use std::time::Duration;
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
-use rdkafka::{ClientConfig, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rdkafka_sys as sys;
 
 use super::membership::Membership;
 use super::message::Batch;
 use super::{NativeError, text};
+use crate::consumer::TopicPartition;
 use crate::logs::Logs;
 
 /// What the group says to its member.
@@ -194,6 +195,28 @@ impl Group {
     pub(crate) fn resume(&self, list: &TopicPartitionList) -> Result<(), NativeError> {
         // SAFETY: both live during the call.
         NativeError::check(unsafe { sys::rd_kafka_resume_partitions(self.client.native_ptr(), list.ptr()) })
+    }
+
+    /// Behind the last message taken from the queue, markers of transactions included, in the order asked; `None` where
+    /// none was taken since the assignment or the last seek. Asks nobody.
+    pub(crate) fn positions<'a>(
+        &self,
+        partitions: impl Iterator<Item = &'a TopicPartition> + Clone,
+    ) -> Vec<Option<i64>> {
+        let mut list = TopicPartitionList::new();
+        for tp in partitions.clone() {
+            list.add_partition(&tp.topic, tp.partition);
+        }
+        // SAFETY: the list is ours and written in place.
+        let code = unsafe { sys::rd_kafka_position(self.client.native_ptr(), list.ptr()) };
+        if NativeError::check(code).is_err() {
+            return partitions.map(|_| None).collect();
+        }
+        let of = |tp: &TopicPartition| match list.find_partition(&tp.topic, tp.partition)?.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        partitions.map(of).collect()
     }
 
     /// `(low, high)` as the last fetch told them: asks nobody. `None` before the first.

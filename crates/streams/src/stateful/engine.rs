@@ -121,7 +121,8 @@ impl<'a, S: Stage> Engine<'a, S> {
         let expected = look_around(env, &admin, settings, stage.layout())?;
         let there = env.ask("list the topics", || admin.list())?;
         let outputs = settings.outputs.iter().chain([&settings.dead_letters]);
-        let outputs = outputs.filter_map(|topic| there.get(topic).map(|partitions| (topic.clone(), *partitions))).collect();
+        let outputs =
+            outputs.filter_map(|topic| there.get(topic).map(|partitions| (topic.clone(), *partitions))).collect();
         let metrics = Metrics::new(env, settings);
         let id = transactional_id(settings);
         let transactions = Transactions::new(env, kafka, &id, settings.transaction_timeout)?;

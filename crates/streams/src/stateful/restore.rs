@@ -145,30 +145,18 @@ impl Restorer<'_> {
         open: &mut BTreeMap<i32, i64>,
     ) -> anyhow::Result<()> {
         for _ in 0..4096 {
-            match reader.poll(Duration::from_millis(100))? {
-                Polled::Record(record) => {
-                    let (Some(part), Some(key)) = (found.get_mut(&record.partition), record.key) else { continue };
-                    part.read += 1;
-                    self.restored_records.inc();
-                    self.apply(stage, part, record.partition, key, record.value)
-                        .with_context(|| format!("restore from {record:?}"))?;
-                }
-                Polled::CaughtUp(partition, at) => {
-                    if open.get(&partition.partition).is_some_and(|target| at >= *target) {
-                        open.remove(&partition.partition);
-                        if open.is_empty() {
-                            return Ok(());
-                        }
-                    }
-                }
-                _ => {
-                    if self.env.shutdown.is_set() {
-                        bail!(StreamError::Stopped("restoring state".to_owned()));
-                    }
-                    return Ok(());
-                }
-            }
+            let Polled::Record(record) = reader.poll(Duration::from_millis(100))? else { break };
+            let (Some(part), Some(key)) = (found.get_mut(&record.partition), record.key) else { continue };
+            part.read += 1;
+            self.restored_records.inc();
+            self.apply(stage, part, record.partition, key, record.value)
+                .with_context(|| format!("restore from {record:?}"))?;
         }
+        if self.env.shutdown.is_set() {
+            bail!(StreamError::Stopped("restoring state".to_owned()));
+        }
+        let changelog = |partition: i32| TopicPartition::new(self.expected.changelog.as_str(), partition);
+        open.retain(|n, target| reader.position(&changelog(*n)).is_some_and(|position| position < *target));
         Ok(())
     }
 

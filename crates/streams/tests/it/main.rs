@@ -1,0 +1,6 @@
+//! Black box against a Kafka: the one of `FINFLOW_TEST_BROKERS`, else the embedded broker.
+
+mod admin;
+mod consumer;
+mod kit;
+mod producer;
