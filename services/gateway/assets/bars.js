@@ -1,7 +1,7 @@
 // The latest bars as a table, with the evidence each carries: revision, quality, the offsets it was folded from.
 
 import { byId, el, eachFrame } from './dom.js';
-import { arrow, barTime, compact, count, day, direction, percent, price, windowParts } from './format.js';
+import { arrow, barTime, compact, count, day, direction, moveDirection, percent, price, windowParts } from './format.js';
 
 const ROWS = 60;
 const COLUMNS = ['Start', 'Open', 'High', 'Low', 'Close', 'Change', 'Volume', 'VWAP', 'Trades', 'State', 'From offsets'];
@@ -32,7 +32,7 @@ export class Bars {
     return el('tr', { data: { state: name } },
       el('th', { scope: 'row', title: `${bar.start} to ${bar.end}` }, barTime(bar.start, size, latest)),
       number(price(bar.open, digits)), number(price(bar.high, digits)), number(price(bar.low, digits)), number(price(bar.close, digits), 'close'),
-      el('td', { class: 'move', data: { dir: direction(change) } }, `${arrow(change)} ${percent(change)}`.trim()),
+      el('td', { class: 'move', data: { dir: moveDirection(change) } }, `${arrow(change)} ${percent(change)}`.trim()),
       number(compact(bar.volume)), number(price(bar.vwap, digits)), number(count(bar.trade_count)),
       el('td', { class: 'left', title }, el('span', { class: `tag ${name}` }, name), bar.rev ? el('small', {}, `rev ${bar.rev}`) : null, flaw(bar)),
       el('td', { class: 'left evidence', title: evidenceTitle(bar) }, evidence(bar)));

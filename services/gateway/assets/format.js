@@ -53,15 +53,17 @@ export function percent(value, digits = 2) {
 
 /** Direction of a change, for those who do not see its colour. */
 export function arrow(value) {
-  if (!isNumber(value) || Math.abs(value) < 0.005) return '';
-  return value < 0 ? '▼' : '▲';
+  return { up: '▲', down: '▼', flat: '' }[moveDirection(value)];
 }
 
-/** `up`, `down` or `flat`. */
-export function direction(value) {
-  if (!isNumber(value) || value === 0) return 'flat';
+/** `up`, `down` or `flat`; what is smaller than `least` either way is flat. */
+export function direction(value, least = Number.MIN_VALUE) {
+  if (!isNumber(value) || Math.abs(value) < least) return 'flat';
   return value < 0 ? 'down' : 'up';
 }
+
+/** As `direction`, of a change in per cent: one that is shown as 0.00% is flat. */
+export const moveDirection = (value) => direction(value, 0.005);
 
 /** Events per second. */
 export function rate(value) {

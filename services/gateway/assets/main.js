@@ -4,7 +4,7 @@ import { Alerts } from './alerts.js';
 import { Bars, legend } from './bars.js';
 import { Chart } from './chart.js';
 import { byId, el, empty, text } from './dom.js';
-import { arrow, clock, compact, count, day, direction, percent, price, symbolParts, windowLabel } from './format.js';
+import { arrow, clock, compact, count, day, moveDirection, percent, price, symbolParts, windowLabel } from './format.js';
 import { Store } from './store.js';
 import { Stream } from './stream.js';
 import { Strip } from './strip.js';
@@ -33,6 +33,8 @@ function receive(name, data) {
   else if (name === 'pipeline') store.setPipeline(data);
   // `lagged` needs nothing: what follows it is the latest state of all that changed meanwhile.
   if (name === 'snapshot' || name === 'price') settle();
+  // A snapshot after a break comes without the bars of the break.
+  if (name === 'snapshot' && store.series.loaded) load(store.series.symbol, store.series.window);
 }
 
 /** Chooses what the address names, else the first symbol; and a window as soon as there is one. */
@@ -106,7 +108,7 @@ function drawHead() {
   text(byId('venue'), venue);
   text(byId('last'), quote ? price(quote.price, quote.digits) : '');
   text(byId('change'), quote ? `${arrow(quote.change_pct)} ${percent(quote.change_pct)}`.trim() : '');
-  byId('change').dataset.dir = direction(quote?.change_pct);
+  byId('change').dataset.dir = moveDirection(quote?.change_pct);
   byId('change').title = quote?.reference ? `against ${quote.reference.price}, ${reference(quote.reference)}` : '';
   const about = [];
   if (quote?.size) about.push(`${quote.side ? `${quote.side} ` : ''}${compact(quote.size)}`);
@@ -143,7 +145,7 @@ function drawEmpty() {
   const stage = store.pipeline?.groups?.find((group) => group.stage === 'aggregate');
   if (!symbol) return empty(node, 'Nothing to draw yet', waitingFor(store.pipeline));
   if (window && !loaded) return empty(node, 'Loading', `${symbol}, ${window}`);
-  const behind = stage?.lag > 0 ? ` It is ${count(stage.lag)} records behind.` : '';
+  const behind = stage?.lag_seconds > 5 ? ` It is ${count(stage.lag)} records behind.` : '';
   return empty(node, 'No bars yet', `Waiting for the first metrics of ${symbol} from the aggregate stage.${behind}`);
 }
 

@@ -30,7 +30,7 @@ export class Strip {
   stage({ stage, lag, lag_seconds: behind, lag_at_least: atLeast, problem }) {
     const known = typeof lag === 'number';
     const level = problem ? 'idle' : !known ? 'idle' : lag === 0 || (behind ?? 0) < 5 ? 'good' : behind < 30 ? 'warn' : 'bad';
-    const seconds = typeof behind === 'number' ? `${atLeast ? '≥ ' : ''}${span(behind)}` : '';
+    const seconds = typeof behind !== 'number' ? '' : behind < 1 ? '< 1 s' : `${atLeast ? '≥ ' : ''}${span(behind)}`;
     const value = known ? (lag === 0 ? 'caught up' : `${seconds} behind`.trim()) : '–';
     const label = stage.charAt(0).toUpperCase() + stage.slice(1);
     this.cell(`stage-${stage}`, label, value, problem ?? (known ? (lag === 0 ? 'no lag' : `${count(lag)} records`) : 'no position yet'), level, 'stage');

@@ -1,9 +1,9 @@
 // The list of symbols with their prices. Rows are made once and then only changed where they differ.
 
 import { byId, el, empty, eachFrame, svg, text } from './dom.js';
-import { arrow, clock, compact, day, direction, percent, price, sparkPath, symbolParts } from './format.js';
+import { arrow, clock, compact, day, moveDirection, percent, price, sparkPath, symbolParts } from './format.js';
 
-const [WIDTH, HEIGHT] = [64, 24];
+const [WIDTH, HEIGHT] = [56, 24];
 
 export class Watchlist {
   constructor(store, onChoose) {
@@ -84,7 +84,7 @@ export class Watchlist {
     if (!row || !quote) return;
     text(row.last, price(quote.price, quote.digits));
     text(row.move, `${arrow(quote.change_pct)} ${percent(quote.change_pct)}`.trim());
-    row.move.dataset.dir = row.spark.dataset.dir = direction(quote.change_pct);
+    row.move.dataset.dir = row.spark.dataset.dir = moveDirection(quote.change_pct);
     row.path.setAttribute('d', sparkPath(quote.spark, WIDTH, HEIGHT));
     row.node.title = about(quote);
     if (quote.moved) flash(row.last, quote.moved);

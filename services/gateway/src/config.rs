@@ -236,4 +236,9 @@ mod tests {
             assert!(error.contains(named), "{error}");
         }
     }
+
+    #[test]
+    fn every_key_is_documented() {
+        assert_eq!(harness::undocumented::<Config>(), Vec::<String>::new());
+    }
 }

@@ -28,7 +28,8 @@ test('quantities are short', () => {
 test('a change has its sign, an arrow and a direction; nothing is no change', () => {
   assert.deepEqual([1.234, -0.5, 0, 0.001, null].map((v) => format.percent(v)), ['+1.23%', '\u22120.50%', '0.00%', '0.00%', '–']);
   assert.deepEqual([1.2, -0.5, 0.001, null].map(format.arrow), ['▲', '▼', '', '']);
-  assert.deepEqual([1.2, -0.5, 0, null].map(format.direction), ['up', 'down', 'flat', 'flat']);
+  assert.deepEqual([1.2, -0.5, 0, null].map((v) => format.direction(v)), ['up', 'down', 'flat', 'flat']);
+  assert.deepEqual([0.004, -0.006].map(format.moveDirection), ['flat', 'down']);
 });
 
 test('spans and rates are in the unit one would say', () => {
