@@ -13,3 +13,4 @@ mod kraken;
 mod lake;
 mod real;
 mod restart;
+mod tidy;
