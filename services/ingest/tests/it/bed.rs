@@ -7,11 +7,11 @@ use std::sync::OnceLock;
 use harness::{Context, Drain, Shutdown};
 use ingest::{Config, Progress, Speed, Summary};
 use market::Event;
-use streams::{Env, OwnedRecord};
+use streams::{Admin, Env, KafkaConfig, OwnedRecord, topic};
 use testkit::{Brokers, unique};
 
 pub struct Bed {
-    pub brokers: &'static Brokers,
+    pub kafka: KafkaConfig,
     pub output: String,
     pub dead_letters: String,
     pub leases: String,
@@ -21,24 +21,39 @@ pub struct Bed {
 impl Bed {
     pub fn new() -> Bed {
         static BROKERS: OnceLock<Brokers> = OnceLock::new();
-        let brokers = BROKERS.get_or_init(Brokers::start);
-        let bed = Bed {
-            brokers,
+        let bed = Bed::without_topics(BROKERS.get_or_init(Brokers::start).config());
+        bed.create_topics();
+        bed
+    }
+
+    /// On a broker that may not be there yet.
+    pub fn without_topics(kafka: KafkaConfig) -> Bed {
+        Bed {
+            kafka,
             output: unique("raw"),
             dead_letters: unique("dead"),
             leases: unique("leases"),
             dir: tempfile::tempdir().unwrap(),
-        };
-        bed.brokers.create(&bed.output, 3);
-        bed.brokers.create(&bed.dead_letters, 1);
-        bed.brokers.create_compacted(&bed.leases, 1);
-        bed
+        }
+    }
+
+    pub fn create_topics(&self) {
+        let specs = [
+            topic::Spec::delete(&self.output, 3),
+            topic::Spec::delete(&self.dead_letters, 1),
+            topic::Spec::compact(&self.leases, 1),
+        ];
+        self.admin().apply(&specs, 1).unwrap();
+    }
+
+    pub fn admin(&self) -> Admin {
+        Admin::new(&Env::standalone("test", &Shutdown::new()), &self.kafka).unwrap()
     }
 
     /// As fast as possible, to the end.
     pub fn config(&self, feeds: &[&str]) -> Config {
         Config {
-            kafka: self.brokers.config(),
+            kafka: self.kafka.clone(),
             output: self.output.clone(),
             dead_letters: self.dead_letters.clone(),
             leases: self.leases.clone(),
@@ -64,7 +79,7 @@ impl Bed {
     pub fn records(&self, topic: &str) -> Vec<OwnedRecord> {
         let env = Env::standalone("test", &Shutdown::new());
         let mut records = Vec::new();
-        streams::read_topic(&env, &self.brokers.config(), topic, &BTreeMap::new(), |record| {
+        streams::read_topic(&env, &self.kafka, topic, &BTreeMap::new(), |record| {
             records.push(record.to_owned())
         })
         .unwrap();

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bed;
+mod outage;
 mod pace;
 mod real_data;
 mod replay;

@@ -10,7 +10,7 @@ use crate::bed::{Bed, positions, runtime, trades_csv};
 
 fn spawn(bed: &Bed, feed: &str, extra: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_ingest"))
-        .args(["--brokers", &bed.brokers.addr, "--out", &bed.output, "--feed", feed, "--until-end", "--admin", "off"])
+        .args(["--brokers", &bed.kafka.brokers, "--out", &bed.output, "--feed", feed, "--until-end", "--admin", "off"])
         .args(["--set", &format!("dead_letters={}", bed.dead_letters), "--set", &format!("leases={}", bed.leases)])
         .args(["--set", "checkpoint_every=50ms"])
         .args(extra)
@@ -21,7 +21,7 @@ fn spawn(bed: &Bed, feed: &str, extra: &[&str]) -> Child {
 }
 
 fn end_offsets(bed: &Bed) -> i64 {
-    bed.brokers.admin().watermarks(&bed.output).unwrap().iter().map(|(_, high)| high).sum()
+    bed.admin().watermarks(&bed.output).unwrap().iter().map(|(_, high)| high).sum()
 }
 
 /// Bad rows among the good ones: their dead letters must be there once, too.
@@ -124,7 +124,7 @@ fn a_topic_made_anew_is_filled_anew() {
     assert_eq!(bed.run(bed.config(&[&feed])).unwrap().total(), 1_000);
     let mut config = bed.config(&[&feed]);
     config.output = testkit::unique("raw-again");
-    bed.brokers.create(&config.output, 3);
+    bed.admin().apply(&[streams::topic::Spec::delete(&config.output, 3)], 1).unwrap();
     assert_eq!(bed.run(config).unwrap().total(), 1_000);
 }
 
@@ -143,6 +143,26 @@ fn a_missing_topic_is_waited_for_and_kafka_may_come_later() {
         let reason = report.checks.get("topics").and_then(|check| check.reason.clone());
         (!report.ready && reason?.contains(&config.output)).then_some(())
     });
-    bed.brokers.create(&config.output, 3);
+    bed.admin().apply(&[streams::topic::Spec::delete(&config.output, 3)], 1).unwrap();
     assert_eq!(runtime().block_on(running).unwrap().unwrap().total(), 100);
+}
+
+/// `INGEST_BIN=… INGEST_FEED=… cargo test -p ingest --test it -- --ignored --nocapture throughput`
+#[test]
+#[ignore = "a measurement, not a check"]
+fn throughput() {
+    let bed = Bed::new();
+    let binary = std::env::var("INGEST_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_ingest").to_owned());
+    let feed = std::env::var("INGEST_FEED").unwrap_or_else(|_| bed.file("t.csv", trades_csv(500_000)));
+    let started = std::time::Instant::now();
+    let output = Command::new("bash")
+        .args(["-c", "time $WRAP \"$0\" \"$@\"", &binary])
+        .args(["--brokers", &bed.kafka.brokers, "--out", &bed.output, "--feed", &feed, "--until-end", "--admin", "off"])
+        .args(["--set", &format!("dead_letters={}", bed.dead_letters), "--set", &format!("leases={}", bed.leases)])
+        .args(["--speed", "max"])
+        .output()
+        .unwrap();
+    let rows = end_offsets(&bed);
+    println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{rows} rows in {:?}, {:.0} rows/s", started.elapsed(), rows as f64 / started.elapsed().as_secs_f64());
 }
