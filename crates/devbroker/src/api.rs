@@ -42,3 +42,6 @@ pub fn topic<T>(
     r.tags()?;
     Ok(OfTopic { name, partitions })
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,9 +66,17 @@ impl Log {
     }
 
     /// Puts a batch at the end, all of it or nothing. [`Log::note`] must follow.
-    pub fn write(&mut self, batch: &[u8], roll: Roll, producers: &Producers, now_ms: i64) -> io::Result<()> {
+    pub fn write(
+        &mut self,
+        batch: &[u8],
+        header: &Header,
+        roll: Roll,
+        producers: &Producers,
+        now_ms: i64,
+    ) -> io::Result<()> {
         let last = self.last();
-        let full = last.len + batch.len() as u64 > roll.bytes || now_ms - last.started_ms >= roll.age_ms;
+        let aged = last.age_ms(header.max_timestamp, now_ms) > roll.age_ms;
+        let full = aged || last.len + batch.len() as u64 > roll.bytes;
         if full && last.len > 0 {
             self.roll(producers, now_ms)?;
         }

@@ -2,7 +2,8 @@
 
 use crate::{clock::now_ms, compact, coordinator::Coordinator, retention, sync::Syncer, topics::Topics};
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
@@ -19,13 +20,15 @@ pub struct Node {
     pub topics: Topics,
     coordinator: Mutex<Coordinator>,
     pub cluster_id: String,
+    /// While any task still works on the folder, no second broker may use it.
+    _lock: File,
 }
 
 impl Node {
-    pub fn open(dir: &Path, syncer: Syncer) -> io::Result<Node> {
+    pub fn open(dir: &Path, syncer: Syncer, lock: File) -> io::Result<Node> {
         let topics = Topics::open(dir.join("topics"), syncer)?;
         let coordinator = Mutex::new(Coordinator::open(&dir.join("coordinator.journal"), &topics)?);
-        Ok(Node { topics, coordinator, cluster_id: cluster_id(&dir.join("cluster_id"))? })
+        Ok(Node { topics, coordinator, cluster_id: cluster_id(&dir.join("cluster_id"))?, _lock: lock })
     }
 
     pub fn coordinator(&self) -> MutexGuard<'_, Coordinator> {

@@ -16,6 +16,9 @@ pub struct Options {
     pub max_connections: usize,
     /// A request longer than this closes its connection.
     pub max_frame_bytes: usize,
+    /// A request that has begun must be whole by then, and its answer taken, or its connection is closed. Whoever says
+    /// nothing at all after connecting is given as long.
+    pub frame_time: Duration,
     /// How often old records are looked for, to be deleted or compacted.
     pub tidy_every: Duration,
 }
@@ -27,6 +30,7 @@ impl Default for Options {
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             max_connections: 1000,
             max_frame_bytes: 16 << 20,
+            frame_time: Duration::from_secs(30),
             tidy_every: Duration::from_secs(1),
         }
     }

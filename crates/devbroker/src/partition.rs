@@ -230,7 +230,7 @@ impl State {
 
     fn write(&mut self, bytes: &[u8], roll: Roll, now_ms: i64) -> Result<(), Code> {
         let header = Header::parse(bytes).expect("it was checked or built here");
-        if let Err(error) = self.log.write(bytes, roll, &self.producers, now_ms) {
+        if let Err(error) = self.log.write(bytes, &header, roll, &self.producers, now_ms) {
             let dir = self.log.dir().display();
             if !std::mem::replace(&mut self.failing, true) {
                 tracing::error!(%error, %dir, "cannot write to the log: records are refused until it can be written again");

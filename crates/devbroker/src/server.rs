@@ -19,10 +19,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// A frame that has begun must be whole by then, and an answer taken.
-const FRAME_TIME: Duration = Duration::from_secs(30);
-/// Who says nothing at all after connecting is sent away sooner than who was heard before.
-const FIRST_FRAME: Duration = Duration::from_secs(30);
+/// Who was heard once may be silent for longer than who just connected.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 /// Taken at once for a frame; more only as bytes arrive.
 const CHUNK: usize = 64 << 10;
@@ -44,8 +41,8 @@ enum Ended {
     Idle(Duration),
     #[error("a frame of {0} bytes: {1} are allowed")]
     FrameSize(i32, usize),
-    #[error("a frame did not come, or an answer was not taken, within {FRAME_TIME:?}")]
-    Slow,
+    #[error("a frame did not come, or an answer was not taken, within {0:?}")]
+    Slow(Duration),
     #[error("{0}")]
     Malformed(#[from] crate::wire::Malformed),
 }
@@ -82,7 +79,7 @@ impl Server {
         let work = self.converse(&mut stream, peer);
         match self.stopping.run_until_cancelled(work).await {
             None => {}
-            Some(Ended::Closed | Ended::Lost(_) | Ended::Idle(_)) => tracing::debug!(%peer, "connection ended"),
+            Some(Ended::Closed | Ended::Lost(_) | Ended::Idle(IDLE)) => tracing::debug!(%peer, "connection ended"),
             Some(ended) => tracing::warn!(%peer, reason = %ended, "closed a connection"),
         }
     }
@@ -90,7 +87,7 @@ impl Server {
     async fn converse(&self, stream: &mut TcpStream, peer: SocketAddr) -> Ended {
         let _ = stream.set_nodelay(true);
         let Ok(local) = stream.local_addr() else { return Ended::Closed };
-        let mut patience = FIRST_FRAME;
+        let mut patience = self.options.frame_time;
         loop {
             match self.exchange(stream, Ends { local, peer }, patience).await {
                 Ok(()) => patience = IDLE,
@@ -106,9 +103,10 @@ impl Server {
         if heard? == 0 {
             return Err(Ended::Closed);
         }
-        let frame = timeout(FRAME_TIME, self.read_frame(stream, first[0])).await.map_err(|_| Ended::Slow)??;
+        let limit = self.options.frame_time;
+        let frame = timeout(limit, self.read_frame(stream, first[0])).await.map_err(|_| Ended::Slow(limit))??;
         if let Some(answer) = request::answer(&self.node, frame, ends).await? {
-            timeout(FRAME_TIME, stream.write_all(&answer)).await.map_err(|_| Ended::Slow)??;
+            timeout(limit, stream.write_all(&answer)).await.map_err(|_| Ended::Slow(limit))??;
         }
         Ok(())
     }

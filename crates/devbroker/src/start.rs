@@ -34,8 +34,6 @@ struct Running {
     node: Arc<Node>,
     tasks: TaskTracker,
     syncing: JoinHandle<()>,
-    /// Held until the end: no second broker may use the folder.
-    lock: File,
 }
 
 impl Broker {
@@ -66,7 +64,6 @@ impl Broker {
             drop(running.runtime);
             drop(running.node);
             let _ = running.syncing.join();
-            drop(running.lock);
             let _ = done.send(());
         });
         let _ = stopped.await;
@@ -101,7 +98,7 @@ fn open(options: Options) -> Result<Broker, StartError> {
     let listener = runtime.block_on(TcpListener::bind(options.addr)).map_err(bind)?;
     let addr = listener.local_addr().map_err(bind)?;
     let (syncer, syncing) = Syncer::start().map_err(folder)?;
-    let node = Arc::new(Node::open(&options.dir, syncer).map_err(folder)?);
+    let node = Arc::new(Node::open(&options.dir, syncer, lock).map_err(folder)?);
 
     let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
     tracing::info!(%addr, dir = %options.dir.display(), topics = node.topics.all().len(), "embedded broker started");
@@ -109,6 +106,6 @@ fn open(options: Options) -> Result<Broker, StartError> {
     tasks.spawn_on(server.run(listener), runtime.handle());
     tasks.spawn_on(node.clone().keep_time(stopping.clone()), runtime.handle());
     tasks.spawn_on(node.clone().keep_tidy(options.tidy_every, stopping.clone()), runtime.handle());
-    let running = Running { runtime, node, tasks, syncing, lock };
+    let running = Running { runtime, node, tasks, syncing };
     Ok(Broker { addr, stopping, running: Some(running) })
 }

@@ -31,9 +31,12 @@ impl Wish {
     }
 }
 
+/// What each partition of a request is answered.
+pub type Answers = Vec<OfTopic<(i32, Result<(), Code>)>>;
+
 /// Sorts out what cannot be committed, whoever asks: one answer per partition, in the order of the request, and what
 /// is left to commit.
-pub fn sort_out(node: &Node, topics: Vec<OfTopic<Wish>>) -> (Vec<OfTopic<(i32, Result<(), Code>)>>, Vec<Committed>) {
+pub fn sort_out(node: &Node, topics: Vec<OfTopic<Wish>>) -> (Answers, Vec<Committed>) {
     let mut fine = Vec::new();
     let answers = topics.into_iter().map(|topic| {
         let name = topic.name;
@@ -60,7 +63,7 @@ pub fn sort_out(node: &Node, topics: Vec<OfTopic<Wish>>) -> (Vec<OfTopic<(i32, R
 }
 
 /// The answers, or for all partitions that were fine the one error that stopped them.
-pub fn write_answers(w: &mut Writer, answers: &[OfTopic<(i32, Result<(), Code>)>], outcome: Result<(), Code>) {
+pub fn write_answers(w: &mut Writer, answers: &Answers, outcome: Result<(), Code>) {
     w.array(answers, |w, topic| {
         w.string(&topic.name);
         w.array(&topic.partitions, |w, (index, answer)| {

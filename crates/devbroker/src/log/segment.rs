@@ -19,6 +19,8 @@ pub struct Segment {
     pub len: u64,
     /// The offset after the last record.
     pub next: i64,
+    /// The time of its first batch, and the largest; -1 where there is none.
+    pub first_timestamp: i64,
     pub max_timestamp: i64,
     /// When it was started and last written, by the wall clock.
     pub started_ms: i64,
@@ -42,6 +44,7 @@ impl Segment {
             base,
             len: 0,
             next: base,
+            first_timestamp: -1,
             max_timestamp: -1,
             started_ms: now_ms,
             written_ms: now_ms,
@@ -56,10 +59,19 @@ impl Segment {
         if marked.is_none_or(|position| self.len - position >= MARK_EVERY) {
             self.marks.push(Mark { offset: header.base_offset, position: self.len, max_before: self.max_timestamp });
         }
+        if self.len == 0 {
+            self.first_timestamp = header.max_timestamp;
+        }
         self.len += header.size as u64;
         self.next = header.next_offset();
         self.max_timestamp = self.max_timestamp.max(header.max_timestamp);
         self.aborted.extend(aborted);
+    }
+
+    /// How old the segment is when a batch of `timestamp` comes: by the records' time, as Apache Kafka reckons, so that
+    /// old data written today fills segments as it did when it was new.
+    pub fn age_ms(&self, timestamp: i64, now_ms: i64) -> i64 {
+        if self.first_timestamp >= 0 { timestamp - self.first_timestamp } else { now_ms - self.started_ms }
     }
 
     /// A position at or before the batch that holds `offset`.
