@@ -15,6 +15,7 @@ use crate::lines::MAX_LINE;
 pub struct Entry<'a> {
     /// Counts from 1.
     pub number: u64,
+    /// Without the blanks between its parts.
     pub text: &'a [u8],
     /// The key under which the outer list stands; empty if it stands under none.
     pub key: &'a str,
@@ -181,7 +182,7 @@ impl Listing {
                     _ => {}
                 }
             }
-            if *in_item && !(byte.is_ascii_whitespace() && !*in_string) {
+            if *in_item && (*in_string || !byte.is_ascii_whitespace()) {
                 *item_length += 1;
                 if item.len() < MAX_LINE {
                     item.push(byte);

@@ -189,7 +189,7 @@ impl Feed {
 #[serde(untagged)]
 enum FeedForm {
     Text(String),
-    Map(FeedMap),
+    Map(Box<FeedMap>),
 }
 
 #[derive(Default, Deserialize)]

@@ -173,6 +173,7 @@ fn set_course(ctx: &Context<Config>, env: &Env, reels: &mut [Reel]) {
     if !moved {
         return;
     }
+    tracing::info!(feeds = reels.len(), "reading the recordings once to learn their times and ids");
     let surveys: Vec<_> = reels
         .iter()
         .map(|reel| {

@@ -38,7 +38,7 @@ impl Decode for Rows {
         }
         self.fields.split(text, self.layout.delimiter)?;
         let (layout, row) = (&self.layout, Row(&self.fields));
-        let width = row.0.len();
+        let width = row.0.count();
         if text.first() == Some(&layout.delimiter) && (0..width).all(|column| row.get(column).is_empty()) {
             return Err(Bad::new("missing_field", "a row of nothing but separators"));
         }

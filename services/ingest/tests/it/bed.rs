@@ -79,10 +79,8 @@ impl Bed {
     pub fn records(&self, topic: &str) -> Vec<OwnedRecord> {
         let env = Env::standalone("test", &Shutdown::new());
         let mut records = Vec::new();
-        streams::read_topic(&env, &self.kafka, topic, &BTreeMap::new(), |record| {
-            records.push(record.to_owned())
-        })
-        .unwrap();
+        streams::read_topic(&env, &self.kafka, topic, &BTreeMap::new(), |record| records.push(record.to_owned()))
+            .unwrap();
         records.sort_by_key(|record| (record.partition, record.offset));
         records
     }

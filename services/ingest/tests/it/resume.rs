@@ -6,7 +6,7 @@ use std::time::Duration;
 use harness::{Context, Shutdown};
 use testkit::eventually;
 
-use crate::bed::{Bed, positions, runtime, trades_csv};
+use crate::bed::{Bed, positions, runtime, testdata, trades_csv};
 
 fn spawn(bed: &Bed, feed: &str, extra: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_ingest"))
@@ -115,6 +115,25 @@ fn a_loop_goes_on_in_its_pass() {
         assert!(identities.insert((trade.symbol.clone(), trade.trade_id.clone())), "{trade:?}");
     }
     assert_eq!(identities.len(), 5_000);
+}
+
+#[test]
+fn a_loop_in_the_present_goes_on_without_going_back_in_time() {
+    let bed = Bed::new();
+    let mut config = bed.config(&[&testdata("binance/spot_btcusdt_20240808.head.gz")]);
+    config.repeat = true;
+    config.rebase = ingest::Rebase::Now;
+    for passes in [2, 4] {
+        config.passes = passes;
+        assert_eq!(bed.run(config.clone()).unwrap().total(), 264);
+    }
+    let mut last = (i64::MIN, 0);
+    for event in bed.events() {
+        let market::Event::Trade(trade) = event else { panic!() };
+        let now = (trade.event_time, trade.trade_id.unwrap().parse::<u64>().unwrap());
+        assert!(last.0 <= now.0 && last.1 < now.1, "{last:?} then {now:?}");
+        last = now;
+    }
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl Layout {
         let delimiter = delimiter_of(first_line);
         let mut fields = Fields::default();
         fields.split(first_line, delimiter).map_err(|bad| format!("the header cannot be read: {}", bad.detail))?;
-        let names: Vec<String> = (0..fields.len()).map(|n| plain(&String::from_utf8_lossy(fields.get(n)))).collect();
+        let names: Vec<String> = (0..fields.count()).map(|n| plain(&String::from_utf8_lossy(fields.get(n)))).collect();
         let header = Header {
             names: &names,
             shown: String::from_utf8_lossy(&first_line[..first_line.len().min(200)]).into_owned(),

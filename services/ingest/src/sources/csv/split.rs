@@ -11,7 +11,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.ends.len()
     }
 
@@ -91,7 +91,7 @@ mod tests {
     fn split(line: &str) -> Result<Vec<String>, &'static str> {
         let mut fields = Fields::default();
         fields.split(line.as_bytes(), b',').map_err(|bad| bad.reason)?;
-        Ok((0..fields.len()).map(|n| String::from_utf8_lossy(fields.get(n)).into_owned()).collect())
+        Ok((0..fields.count()).map(|n| String::from_utf8_lossy(fields.get(n)).into_owned()).collect())
     }
 
     #[test]

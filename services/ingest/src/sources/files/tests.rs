@@ -107,7 +107,8 @@ fn json_lists_are_recognised() {
 fn bad_files_are_survived() {
     let header = "Symbol,Date,Price,Quantity\n";
     let row = "A,2021-01-01,1.5,2\n";
-    let cases: [(&str, Vec<u8>, usize, &[&str], Option<&str>); 11] = [
+    type Case<'a> = (&'a str, Vec<u8>, usize, &'a [&'a str], Option<&'a str>);
+    let cases: [Case; 11] = [
         ("empty", Vec::new(), 0, &[], None),
         ("empty gzip", gzip(b""), 0, &[], None),
         ("header only", header.into(), 0, &[], None),
