@@ -25,7 +25,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use environment::dotenv;
 pub use load::load;
-pub use render::{docs_markdown, example_yaml, print, undocumented};
+pub use render::{docs_markdown, example_yaml, is_common, print, undocumented};
 
 use crate::flags::Flag;
 use crate::units::Duration;

@@ -130,21 +130,52 @@ Written from the code; do not edit: `UPDATE=1 cargo test -p finflow docs`. How s
 environment, is in [cli.md](cli.md#settings). Each stage's settings as a commented file are in
 `services/<stage>/config.example.yaml`. Durations and sizes carry their unit (`5s`, `8MiB`); secrets may also be given as
 `<key>_file`.
+
+## Every stage
+
+The admin port differs per stage: [cli.md](cli.md#ports).
+
 ";
+
+/// What every stage has is told once.
+fn is_shared(key: &str) -> bool {
+    harness::is_common(key) || key.starts_with("kafka.")
+}
 
 #[test]
 fn the_settings_are_documented_from_the_code() {
-    let mut page = CONFIG_HEAD.to_owned();
+    let shared = harness::docs_markdown::<logger::Config>("ingest", is_shared);
+    let mut page = format!("{CONFIG_HEAD}{shared}");
     let mut missing = Vec::new();
     macro_rules! stages {
         ($($stage:ident),+) => {$({
             let name = stringify!($stage);
             missing.extend(harness::undocumented::<$stage::Config>().into_iter().map(|text| format!("{name}: {text}")));
             golden(&format!("services/{name}/config.example.yaml"), &harness::example_yaml::<$stage::Config>(name));
-            page.push_str(&format!("\n## {name}\n\n{}", harness::docs_markdown::<$stage::Config>(name)));
+            let own = harness::docs_markdown::<$stage::Config>(name, |key| !is_shared(key));
+            page.push_str(&format!("\n## {name}\n\n{own}"));
         })+};
     }
     stages!(ingest, aggregate, alert, store, logger, gateway);
     assert_eq!(missing, Vec::<String>::new());
     golden("docs/config.md", &page);
+}
+
+#[test]
+fn the_examples_are_the_defaults() {
+    for stage in STAGES {
+        let print = |config: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_finflow"));
+            command.env_clear().current_dir(root()).args([stage, "--print-config"]).args(config);
+            if stage == "ingest" {
+                // The one setting without a default: there must be something to read.
+                command.args(["--feed", "Cargo.toml"]);
+            }
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{stage}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let example = format!("services/{stage}/config.example.yaml");
+        assert_eq!(print(&["--config", &example]), print(&[]), "{example}");
+    }
 }

@@ -21,6 +21,9 @@ pub fn example_yaml<C: Config>(service: &str) -> String {
     let root = defaults::<C>(service);
     write(&root, &mut Vec::new(), &mut |path, indent, value| {
         let pad = "  ".repeat(indent);
+        if indent == 0 {
+            text.push('\n');
+        }
         if let Some(doc) = doc::<C>(path) {
             wrapped(doc, WIDTH - pad.len()).iter().for_each(|line| text.push_str(&format!("{pad}# {line}\n")));
         }
@@ -33,18 +36,23 @@ pub fn example_yaml<C: Config>(service: &str) -> String {
     text
 }
 
-/// Key, default, environment variable and meaning of every setting, as a Markdown table.
-pub fn docs_markdown<C: Config>(service: &str) -> String {
+/// Key, default and meaning of every setting that `keep` wants, as a Markdown table.
+pub fn docs_markdown<C: Config>(service: &str, keep: impl Fn(&str) -> bool) -> String {
     let mut text = "| Key | Default | Meaning |\n|---|---|---|\n".to_owned();
     let root = defaults::<C>(service);
     write(&root, &mut Vec::new(), &mut |path, _, value| {
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|_| keep(path)) {
             let shown = serde_json::to_string(value).unwrap_or_default().replace('|', "\\|");
             let doc = doc::<C>(path).unwrap_or_default().replace('|', "\\|");
             text.push_str(&format!("| `{path}` | `{}` | {doc} |\n", shown.trim_matches('"')));
         }
     });
     text
+}
+
+/// Whether every stage has this key: those of [`super::Common`].
+pub fn is_common(key: &str) -> bool {
+    COMMON_DOCS.iter().any(|(common, _)| *common == key)
 }
 
 /// Keys without a line in the tables of docs, and lines without a key.
