@@ -59,6 +59,6 @@ function sentence({ rule_kind: kind, state, metric, window, direction, value, th
 function quiet(pipeline) {
   const stage = pipeline?.groups?.find((group) => group.stage === 'alert');
   if (!pipeline || pipeline.waiting_for) return pipeline?.waiting_for ?? '';
-  if (stage?.lag_seconds > 5) return `The alert stage is ${count(stage.lag)} records behind.`;
+  if (stage?.behind) return `The alert stage is ${count(stage.lag)} records behind.`;
   return 'No rule has fired on the metrics that the gateway has read.';
 }

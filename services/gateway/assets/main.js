@@ -145,7 +145,7 @@ function drawEmpty() {
   const stage = store.pipeline?.groups?.find((group) => group.stage === 'aggregate');
   if (!symbol) return empty(node, 'Nothing to draw yet', waitingFor(store.pipeline));
   if (window && !loaded) return empty(node, 'Loading', `${symbol}, ${window}`);
-  const behind = stage?.lag_seconds > 5 ? ` It is ${count(stage.lag)} records behind.` : '';
+  const behind = stage?.behind ? ` It is ${count(stage.lag)} records behind.` : '';
   return empty(node, 'No bars yet', `Waiting for the first metrics of ${symbol} from the aggregate stage.${behind}`);
 }
 

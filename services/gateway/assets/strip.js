@@ -27,9 +27,9 @@ export class Strip {
     text(notice, say);
   }
 
-  stage({ stage, lag, lag_seconds: behind, lag_at_least: atLeast, problem }) {
+  stage({ stage, lag, lag_seconds: behind, lag_at_least: atLeast, behind: isBehind, problem }) {
     const known = typeof lag === 'number';
-    const level = problem ? 'idle' : !known ? 'idle' : lag === 0 || (behind ?? 0) < 5 ? 'good' : behind < 30 ? 'warn' : 'bad';
+    const level = problem || !known ? 'idle' : isBehind ? 'bad' : 'good';
     const seconds = typeof behind !== 'number' ? '' : behind < 1 ? '< 1 s' : `${atLeast ? '≥ ' : ''}${span(behind)}`;
     const value = known ? (lag === 0 ? 'caught up' : `${seconds} behind`.trim()) : '–';
     const label = stage.charAt(0).toUpperCase() + stage.slice(1);

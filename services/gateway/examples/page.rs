@@ -172,6 +172,7 @@ fn pipeline(offset: i64, rate: f64) -> PipelineState {
         lag: Some(lag),
         lag_seconds: Some(seconds),
         lag_at_least: false,
+        behind: false,
         problem: None,
     };
     PipelineState {

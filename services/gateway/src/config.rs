@@ -31,6 +31,13 @@ pub struct Group {
     pub stage: String,
     pub group: String,
     pub topics: Vec<String>,
+    /// A lag of this long is how the stage works.
+    #[serde(default = "patience")]
+    pub patience: Duration,
+}
+
+fn patience() -> Duration {
+    Duration::from_secs(10)
 }
 
 /// How much is remembered, all of it in memory.
@@ -81,7 +88,8 @@ const DOCS: &[(&str, &str)] = &[
     ("dead_letters", "Topic of the dead letters. They are counted, and their reasons shown, never their content."),
     (
         "groups",
-        "Consumer groups whose lag is shown: `stage` (what the page calls it), `group`, and the `topics` it reads.",
+        "Consumer groups whose lag is shown: `stage` (what the page calls it), `group`, the `topics` it reads, and the `patience` \
+         beyond which a lag is worth a warning.",
     ),
     ("view.replay", "Records per partition that are read again at start, so that a fresh page has a history."),
     ("view.symbols", "Symbols shown; records of more are counted as refused."),
@@ -116,6 +124,12 @@ impl Default for Config {
             stage: stage.to_owned(),
             group: format!("finflow-{stage}"),
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            patience: patience(),
+        };
+        // It commits when an object is whole, which takes up to its `rotate.interval`.
+        let store = Group {
+            patience: Duration::from_secs(660),
+            ..group("store", &[topic::RAW, topic::METRICS, topic::ALERTS, topic::DEAD_LETTERS])
         };
         Config {
             common: Common::default(),
@@ -130,7 +144,7 @@ impl Default for Config {
             groups: vec![
                 group("aggregate", &[topic::RAW]),
                 group("alert", &[topic::METRICS]),
-                group("store", &[topic::RAW, topic::METRICS, topic::ALERTS, topic::DEAD_LETTERS]),
+                store,
                 group("logger", &[topic::RAW]),
             ],
             view: View::default(),

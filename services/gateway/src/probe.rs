@@ -17,8 +17,6 @@ use crate::observe::{Metrics, ROLES};
 use crate::pipeline::{Progress, Watermarks};
 use crate::wire::{DeadLetters, Group, Pipeline, Size, State, Time, Topic};
 
-/// A stage this far behind is worth a word.
-const BEHIND_SECONDS: f64 = 10.0;
 /// So long without an event is worth a word.
 const IDLE_SECONDS: f64 = 30.0;
 const DRAIN_PAUSE: Duration = Duration::from_millis(50);
@@ -120,6 +118,7 @@ impl Probe {
             lag: None,
             lag_seconds: None,
             lag_at_least: false,
+            behind: false,
             problem: None,
         };
         let partitions: Vec<TopicPartition> =
@@ -150,7 +149,8 @@ impl Probe {
                 (seconds, at_least) = (behind.seconds, behind.at_least);
             }
         }
-        Ok(Group { lag: Some(lag), lag_seconds: Some(round(seconds)), lag_at_least: at_least, ..answer })
+        let behind = seconds > group.patience.as_secs_f64();
+        Ok(Group { lag: Some(lag), lag_seconds: Some(round(seconds)), lag_at_least: at_least, behind, ..answer })
     }
 
     fn pipeline(&mut self, watermarks: &Watermarks, groups: Vec<Group>, now_ns: i64) -> Pipeline {
@@ -204,7 +204,7 @@ impl Probe {
         if self.hub.view().size().symbols == 0 {
             return (State::Waiting, Some(format!("Reading {input}: nothing with a price so far.")));
         }
-        if groups.iter().any(|group| group.lag_seconds.is_some_and(|seconds| seconds > BEHIND_SECONDS)) {
+        if groups.iter().any(|group| group.behind) {
             return (State::Behind, None);
         }
         match events.age_seconds {

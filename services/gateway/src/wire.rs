@@ -198,9 +198,9 @@ pub enum State {
     Down,
     /// No event yet.
     Waiting,
-    /// A stage is more than [`crate::pipeline::BEHIND_SECONDS`] behind.
+    /// A stage is more than its patience behind.
     Behind,
-    /// No new event for [`crate::pipeline::IDLE_SECONDS`].
+    /// No new event for half a minute.
     Idle,
     Flowing,
 }
@@ -231,6 +231,8 @@ pub struct Group {
     pub lag_seconds: Option<f64>,
     /// The oldest was there before the gateway began to look: it may have waited longer.
     pub lag_at_least: bool,
+    /// More than is usual for this stage.
+    pub behind: bool,
     pub problem: Option<String>,
 }
 
