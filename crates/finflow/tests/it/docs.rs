@@ -120,7 +120,11 @@ fn golden(path: &str, expected: &str) {
         return;
     }
     let found = std::fs::read_to_string(root().join(path)).unwrap_or_default();
-    assert_eq!(found, expected, "{path} is not what the code says: UPDATE=1 cargo test -p finflow docs");
+    let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
+    assert!(
+        found == expected,
+        "{path} is not what the code says, at first in (file, code) {differs:?}: UPDATE=1 cargo test -p finflow docs"
+    );
 }
 
 const CONFIG_HEAD: &str = "\
