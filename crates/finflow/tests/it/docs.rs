@@ -167,6 +167,10 @@ fn the_settings_are_documented_from_the_code() {
 
 #[test]
 fn the_examples_are_the_defaults() {
+    if std::env::var_os("UPDATE").is_some() {
+        eprintln!("skipped: the examples are being written");
+        return;
+    }
     for stage in STAGES {
         let print = |config: &[&str]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_finflow"));
