@@ -137,6 +137,10 @@ impl Aggregator {
                 Outcome::Folded
             }
             Folded::Duplicate => Outcome::Duplicate,
+            Folded::OutOfRange => {
+                out.dead_letter(record, Reason::BadTime.as_str(), "event_time: no window there ends within 64 bits");
+                Outcome::Invalid
+            }
             Folded::Late => {
                 let behind = part.fold.watermark(&trade.symbol).map_or(0, |mark| mark.saturating_sub(trade.event_time));
                 self.observe.late(record, &trade.symbol, behind);

@@ -27,6 +27,9 @@ mod save;
 
 pub(crate) use save::{Part, VERSION};
 
+/// Gaps kept per symbol; the oldest goes first.
+const MAX_GAPS: usize = 1_024;
+
 /// Before the first trade.
 const NEVER: i64 = i64::MIN;
 
@@ -42,6 +45,8 @@ pub(crate) struct Book {
     /// The latest accepted event time.
     latest: i64,
     watermark: i64,
+    /// What was final under other settings stays final.
+    over: i64,
     /// The watermark up to which windows have been closed.
     fired: i64,
     /// The watermark at which a window next has to be closed: most trades only look at this.
@@ -115,6 +120,7 @@ impl Book {
             settled: None,
             latest: NEVER,
             watermark: NEVER,
+            over: NEVER,
             fired: NEVER,
             due: i64::MAX,
             marks: BTreeMap::new(),
@@ -133,7 +139,7 @@ impl Book {
 
     /// The event time before which everything is final.
     fn horizon(&self, settings: &Settings) -> i64 {
-        self.watermark.saturating_sub(settings.lateness)
+        self.watermark.saturating_sub(settings.lateness).max(self.over)
     }
 
     pub fn trade(
@@ -252,6 +258,9 @@ impl Book {
         self.gaps.retain(|(_, to)| *to >= horizon.saturating_sub(longest));
         if to < horizon.saturating_sub(longest) || self.gaps.contains(&(from, to)) {
             return;
+        }
+        if self.gaps.len() == MAX_GAPS {
+            self.gaps.remove(0);
         }
         self.gaps.push((from, to));
         for (lane, grid) in self.grids.iter_mut().zip(&settings.layout.grids) {

@@ -132,6 +132,8 @@ pub enum Outcome {
     Duplicate,
     /// No window took it: every window that holds it is final.
     Late,
+    /// Its time is so near to the end of 64 bits that windows around it have no ends.
+    OutOfRange,
 }
 
 /// What the caller knows about now.
@@ -153,6 +155,9 @@ pub struct Counts {
     /// Trade ids that were forgotten before their time because a symbol had too many.
     pub forgotten_ids: u64,
 }
+
+/// Event times reach from 1680 to 2259; beyond, the end of a window of a year could leave 64 bits.
+const FURTHEST: i64 = i64::MAX - 1_100 * Interval::DAY.ns();
 
 type Index = HashMap<Box<str>, u32, foldhash::fast::FixedState>;
 
@@ -186,6 +191,9 @@ impl Fold {
 
     /// Folds a trade into the windows of its symbol. Records of windows that it closes go to `out`.
     pub fn trade(&mut self, input: &Input<'_>, out: &mut Vec<Metrics>) -> Outcome {
+        if !(-FURTHEST..=FURTHEST).contains(&input.event_time) {
+            return Outcome::OutOfRange;
+        }
         let at = self.book(input.symbol);
         let outcome = self.books[at].trade(&self.settings, input, &mut self.counts, out);
         if outcome != Outcome::Late {

@@ -103,7 +103,8 @@ impl Book {
     }
 
     fn write_head(&self, settings: &Settings, w: &mut Writer) {
-        for time in [self.latest, self.watermark, self.fired, self.clock.active, self.clock.updated] {
+        let over = self.horizon(settings);
+        for time in [self.latest, self.watermark, over, self.fired, self.clock.active, self.clock.updated] {
             w.signed(time.into());
         }
         w.byte(u8::from(self.clock.fresh) | u8::from(self.clock.at_rest) << 1);
@@ -117,6 +118,7 @@ impl Book {
         w.unsigned(self.grids.len() as u128);
         for (lane, grid) in self.grids.iter().zip(&settings.layout.grids) {
             w.signed(grid.pane.into());
+            w.signed(grid.longest.into());
             w.byte(lane.since.is_some().into());
             w.signed(lane.since.unwrap_or(0).into());
         }
@@ -172,11 +174,12 @@ impl Book {
     }
 
     fn read_head(&mut self, settings: &Settings, r: &mut Reader<'_>) -> Result<(), Short> {
-        for time in
-            [&mut self.latest, &mut self.watermark, &mut self.fired, &mut self.clock.active, &mut self.clock.updated]
-        {
-            *time = r.int()?;
-        }
+        self.latest = r.int()?;
+        self.watermark = r.int()?;
+        self.over = r.int()?;
+        self.fired = r.int()?;
+        self.clock.active = r.int()?;
+        self.clock.updated = r.int()?;
         let flags = r.byte()?;
         (self.clock.fresh, self.clock.at_rest) = (flags & 1 != 0, flags & 2 != 0);
         self.venues = (0..r.count()?).map(|_| r.text().map(Box::from)).collect::<Result<_, _>>()?;
@@ -185,9 +188,11 @@ impl Book {
             _ => Some((r.int()?, Decimal::from_units(r.signed()?).ok_or(Short)?)),
         };
         for _ in 0..r.count()? {
-            let (length, some, since) = (r.int::<i64>()?, r.byte()?, r.int()?);
+            let (length, longest, some, since) = (r.int::<i64>()?, r.int::<i64>()?, r.byte()?, r.int()?);
             if let Some(grid) = settings.layout.grids.iter().position(|g| g.pane == length) {
-                self.grids[grid].since = (some != 0).then_some(since);
+                // A longer window than before finds some of its panes gone: it is whole only from here on.
+                let is_longer = settings.layout.grids[grid].longest > longest;
+                self.grids[grid].since = (some != 0).then_some(if is_longer { self.latest } else { since });
             }
         }
         self.marks.clear();

@@ -193,6 +193,12 @@ proptest! {
         let ours = last_revisions(&out);
         prop_assert!(ours.iter().all(|r| r.is_final));
         prop_assert_eq!(ours.iter().map(content).collect::<Vec<_>>(), expected.iter().map(content).collect::<Vec<_>>());
+        // A final record is followed by another of its window only if there is something else to say.
+        let mut told = std::collections::BTreeMap::new();
+        for record in &out {
+            let before = told.insert((record.window, record.window_start), record);
+            prop_assert!(before.is_none_or(|b| !b.is_final || content(b) != content(record)), "{:?}", record);
+        }
         prop_assert!(out.iter().filter(|r| r.closed_by.is_none()).all(|r| options.emit != Emit::OnClose && !r.is_final));
     }
 
@@ -209,6 +215,9 @@ proptest! {
         fold.tick(END, &mut out);
         let total = |of: &mut dyn Iterator<Item = i128>| of.sum::<i128>();
         let folded = arrived.iter().zip(&outcomes).filter(|(_, o)| **o == Outcome::Folded);
+        let mut ids: Vec<_> = folded.clone().map(|(p, _)| &p.id).collect();
+        ids.sort();
+        prop_assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "a copy was folded");
         let last = last_revisions(&out);
         prop_assert_eq!(
             total(&mut last.iter().map(|r| r.volume.get().units())),
@@ -242,6 +251,61 @@ fn without_ids_nothing_is_a_duplicate() {
         (Decimal::from_int(7), Decimal::from_int(9))
     );
     assert_eq!(last[0].buy_volume, None);
+}
+
+/// Times at the ends of 64 bits have no window around them; those just inside do, and nothing loops or overflows.
+#[test]
+fn times_at_the_end_of_time_are_refused() {
+    let options =
+        Options { windows: spans(&["1m", "366d", "5m/1m", "1ms"]), lateness_ns: 90 * S, ..Options::default() };
+    let print = |time| Print { time, id: None, price: Decimal::ONE, quantity: Decimal::ONE, side: None, offset: 0 };
+    for far in [i64::MIN, i64::MIN + 1, i64::MAX, i64::MAX - 366 * 86_400 * S] {
+        let mut fold = Fold::new(&options, 0).unwrap();
+        assert_eq!(fold.trade(&print(far).input(SYMBOL), &mut Vec::new()), Outcome::OutOfRange);
+    }
+    let edge = i64::MAX - 1_100 * 86_400 * S;
+    let (mut fold, mut out) = (Fold::new(&options, 0).unwrap(), Vec::new());
+    for time in [-edge, 0, edge] {
+        assert_eq!(fold.trade(&print(time).input(SYMBOL), &mut out), Outcome::Folded);
+        fold.gap(SYMBOL, i64::MIN, i64::MAX);
+        fold.tick(Moment { now: i64::MAX, caught_up: true, ending: false }, &mut out);
+    }
+    fold.tick(END, &mut out);
+    let seen: Vec<_> = last_revisions(&out).iter().map(|r| r.window.to_string()).collect();
+    assert_eq!(seen.iter().filter(|window| *window == "1m").count(), 3);
+}
+
+/// A run with other settings over the state of an earlier one: what was final stays final, and a window that finds a part of its
+/// trades gone says so.
+#[test]
+fn other_settings_claim_nothing_they_do_not_know() {
+    let print = |time: i64, id: i64| Print {
+        time: time * S,
+        id: Some(id.to_string()),
+        price: Decimal::ONE,
+        quantity: Decimal::ONE,
+        side: None,
+        offset: id,
+    };
+    let before = Options { windows: spans(&["1m"]), ..Options::default() };
+    let (mut fold, mut out, mut log) = (Fold::new(&before, 0).unwrap(), Vec::new(), Log::new());
+    for (time, id) in [(0, 1), (100, 2), (200, 3)] {
+        fold.trade(&print(time, id).input(SYMBOL), &mut out);
+    }
+    log.save(&mut fold);
+
+    let after = Options { windows: spans(&["1m", "10m"]), lateness_ns: 1_000 * S, ..Options::default() };
+    let mut fold = log.restore(&after);
+    out.clear();
+    // Its minute was final; the ten minutes are new, and do not know the first trade.
+    assert_eq!(fold.trade(&print(10, 4).input(SYMBOL), &mut out), Outcome::Folded);
+    fold.trade(&print(700, 5).input(SYMBOL), &mut out);
+    fold.tick(END, &mut out);
+    let last = last_revisions(&out);
+    assert!(last.iter().all(|r| r.window_start != 0 || r.window.to_string() == "10m"), "{last:?}");
+    let ten = last.iter().find(|r| r.window_start == 0).unwrap();
+    assert!(ten.partial && ten.trade_count == 2, "{ten:?}");
+    assert!(!last.iter().find(|r| r.window.to_string() == "10m" && r.window_start == 600 * S).unwrap().partial);
 }
 
 /// State that this version did not write is refused by name, not misread.
