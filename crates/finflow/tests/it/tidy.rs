@@ -99,3 +99,20 @@ fn the_market_does_no_input_or_output() {
         }
     }
 }
+
+/// `deploy/strimzi/topics.yaml` makes what the code expects: the same topics, partitions and settings, on three brokers.
+#[test]
+fn every_topic_has_its_manifest() {
+    let manifest = std::fs::read_to_string(root().join("deploy/strimzi/topics.yaml")).expect("readable");
+    let documents: Vec<&str> = manifest.split("\n---\n").skip(1).collect();
+    let topics = streams::topic::all();
+    assert_eq!(documents.len(), topics.len());
+    for (document, spec) in documents.iter().zip(&topics) {
+        let has = |line: &str| document.lines().any(|found| found.trim() == line);
+        assert!(has(&format!("name: {}", spec.name)), "{} is not at its place", spec.name);
+        assert!(has(&format!("partitions: {}", spec.partitions)), "partitions of {}", spec.name);
+        for (name, value) in spec.settings(3) {
+            assert!(has(&format!("{name}: {value}")), "{}: {name}: {value}", spec.name);
+        }
+    }
+}
