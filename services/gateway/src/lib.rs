@@ -4,8 +4,8 @@
 //! it shows is a bounded picture in memory ([`View`]), so any number of gateways can stand side by side, each complete,
 //! and a restart loses nothing that the topics still hold.
 //!
-//! One thread reads ([`pipeline`]), one looks at offsets ([`probe`]), and once per tick the changes go to all clients as one
-//! round ([`Hub`]). The server ([`http`]) expects strangers.
+//! One thread reads (`pipeline`), one looks at offsets (`probe`), and once per tick the changes go to all clients as one
+//! round ([`Hub`]). The server (`http`) expects strangers.
 //!
 //! **Invariant:** no client can make another wait, or make memory grow beyond the settings.
 

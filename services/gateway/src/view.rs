@@ -9,16 +9,18 @@
 //! is counted.
 
 mod series;
+mod shape;
 mod ticker;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use market::{Bar as PlainBar, Decimal, Event, Metrics, Quality, Quote as BookQuote, Trade};
+use market::{Bar as PlainBar, Event, Metrics, Quote as BookQuote, Trade};
 
 use crate::config;
-use crate::wire::{Alert, Bar, Pipeline, PriceKind, Quote, Reason, Reasons, Size, Time};
+use crate::wire::{Alert, Bar, Pipeline, PriceKind, Quote, Reason, Reasons, Size};
 use series::{Put, Series};
+use shape::{bar, plain, quote};
 use ticker::{Print, Ticker};
 
 /// No venue has a longer one; a longer one is somebody's mistake, or worse.
@@ -404,91 +406,6 @@ impl View {
     /// The windows of a symbol; `None` for an unknown one.
     pub fn windows(&self, symbol: &str) -> Option<Vec<Arc<str>>> {
         self.symbols.get(symbol).map(|symbol| symbol.series.keys().cloned().collect())
-    }
-}
-
-fn quote(name: &Arc<str>, ticker: &Ticker, spark: Option<Vec<Decimal>>, windows: Option<Vec<Arc<str>>>) -> Quote {
-    let last = &ticker.last;
-    Quote {
-        symbol: name.clone(),
-        kind: last.kind,
-        price: last.price,
-        size: last.size,
-        side: last.side,
-        bid: ticker.bid,
-        ask: ticker.ask,
-        time: Time(last.event_time),
-        seen: Time(last.seen),
-        change_pct: ticker.change_pct(),
-        reference: ticker.reference.clone(),
-        spark_at: ticker.spark_at,
-        spark,
-        windows,
-    }
-}
-
-fn bar(metrics: &Metrics) -> Bar {
-    Bar {
-        start: Time(metrics.window_start),
-        end: Time(metrics.window_end),
-        rev: metrics.rev,
-        is_final: metrics.is_final,
-        closed_by: metrics.closed_by,
-        open: metrics.open.map(|price| price.get()),
-        high: metrics.high.map(|price| price.get()),
-        low: metrics.low.map(|price| price.get()),
-        close: metrics.close.map(|price| price.get()),
-        volume: metrics.volume.get(),
-        quote_volume: metrics.quote_volume,
-        vwap: metrics.vwap,
-        vwap_reason: metrics.vwap_reason,
-        twap: metrics.twap,
-        average: metrics.average,
-        change_pct: metrics.change_pct,
-        trade_count: Some(metrics.trade_count),
-        volatility: metrics.volatility,
-        buy_volume: metrics.buy_volume.map(|volume| volume.get()),
-        partial: metrics.partial,
-        quality: metrics.quality,
-        input: Some(metrics.input),
-        late: metrics.late,
-        duplicate: metrics.duplicate,
-        backfilled: metrics.backfilled,
-    }
-}
-
-/// A bar that came as a bar has what its source said, and nothing that only trades could tell.
-fn plain(bar: &PlainBar) -> Bar {
-    let (open, close) = (bar.open.get(), bar.close.get());
-    let change = close
-        .checked_sub(open)
-        .and_then(|moved| market::Wide::product(moved, Decimal::from_int(100)).divide(market::Wide::of(open)));
-    Bar {
-        start: Time(bar.start),
-        end: Time(bar.end),
-        rev: 0,
-        is_final: true,
-        closed_by: None,
-        open: Some(open),
-        high: Some(bar.high.get()),
-        low: Some(bar.low.get()),
-        close: Some(close),
-        volume: bar.volume.get(),
-        quote_volume: None,
-        vwap: None,
-        vwap_reason: None,
-        twap: None,
-        average: None,
-        change_pct: change,
-        trade_count: None,
-        volatility: None,
-        buy_volume: None,
-        partial: false,
-        quality: Quality::Complete,
-        input: None,
-        late: 0,
-        duplicate: 0,
-        backfilled: 0,
     }
 }
 

@@ -1,6 +1,7 @@
-use market::{ClosedBy, Input, Interval, Price, Quantity, Span};
+use market::{ClosedBy, Decimal, Input, Interval, Price, Quality, Quantity, Span};
 
 use super::*;
+use crate::wire::Time;
 
 const SECOND: i64 = 1_000_000_000;
 const NOW: i64 = 1_723_161_255 * SECOND;
