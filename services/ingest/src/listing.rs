@@ -27,7 +27,15 @@ pub struct Entry<'a> {
 
 pub struct Listing {
     input: Input,
+    scanner: Scanner,
     number: u64,
+    ended: bool,
+    error: Option<io::Error>,
+}
+
+/// Where in the document the next byte lies.
+#[derive(Default)]
+struct Scanner {
     depth: u32,
     /// Text since the last bracket opened: an item, if the next bracket closes it.
     item: Vec<u8>,
@@ -42,8 +50,6 @@ pub struct Listing {
     /// The document has begun; once it is closed again, or if it does not begin with a bracket, the rest is `stray`.
     begun: bool,
     stray: bool,
-    ended: bool,
-    error: Option<io::Error>,
 }
 
 /// Longest key that is remembered.
@@ -51,23 +57,7 @@ const MAX_KEY: usize = 256;
 
 impl Listing {
     pub fn new(input: Input) -> Self {
-        Listing {
-            input,
-            number: 0,
-            depth: 0,
-            item: Vec::new(),
-            item_length: 0,
-            in_item: false,
-            in_string: false,
-            escaped: false,
-            word: Vec::new(),
-            key: String::new(),
-            keep_word: false,
-            begun: false,
-            stray: false,
-            ended: false,
-            error: None,
-        }
+        Listing { input, scanner: Scanner::default(), number: 0, ended: false, error: None }
     }
 
     /// The next item, or `None` at the end. A document that is not closed gives its last piece as `unfinished`, and so
@@ -83,7 +73,7 @@ impl Listing {
             }
             let found = match self.scan() {
                 Ok(found) => found,
-                Err(error) if self.in_item => {
+                Err(error) if self.scanner.in_item => {
                     self.error = Some(error);
                     return Ok(Some(self.entry(true)));
                 }
@@ -94,9 +84,9 @@ impl Listing {
                 Found::More => {}
                 Found::End => {
                     self.ended = true;
-                    if self.depth > 0 || self.stray {
-                        if !self.in_item {
-                            self.item.clear();
+                    if self.scanner.depth > 0 || self.scanner.stray {
+                        if !self.scanner.in_item {
+                            self.scanner.item.clear();
                         }
                         return Ok(Some(self.entry(true)));
                     }
@@ -107,95 +97,95 @@ impl Listing {
 
     fn entry(&mut self, unfinished: bool) -> Entry<'_> {
         self.number += 1;
-        self.in_item = false;
-        let cut_from = (self.item_length > MAX_LINE as u64).then_some(self.item_length);
-        Entry { number: self.number, text: &self.item, key: &self.key, cut_from, unfinished }
+        let scanner = &mut self.scanner;
+        scanner.in_item = false;
+        let cut_from = (scanner.item_length > MAX_LINE as u64).then_some(scanner.item_length);
+        Entry { number: self.number, text: &scanner.item, key: &scanner.key, cut_from, unfinished }
     }
 
     fn scan(&mut self) -> io::Result<Found> {
-        let Listing {
-            input,
-            depth,
-            item,
-            item_length,
-            in_item,
-            in_string,
-            escaped,
-            word,
-            key,
-            keep_word,
-            begun,
-            stray,
-            ..
-        } = self;
-        let piece = input.fill_buf()?;
+        let piece = self.input.fill_buf()?;
         if piece.is_empty() {
             return Ok(Found::End);
         }
-        for (at, &byte) in piece.iter().enumerate() {
-            let mut closed = false;
-            let opens = matches!(byte, b'[' | b'{');
-            if !*stray && *depth == 0 && !byte.is_ascii_whitespace() && (*begun || !opens) {
-                *stray = true;
-                *in_item = true;
-                item.clear();
-                *item_length = 0;
-            }
-            *begun |= opens;
-            if *stray {
-                // Kept as it is, for the dead letter.
-            } else if *in_string {
-                match byte {
-                    _ if *escaped => *escaped = false,
-                    b'\\' => *escaped = true,
-                    b'"' => *in_string = false,
-                    _ => {}
-                }
-                if *keep_word && *in_string && word.len() < MAX_KEY {
-                    word.push(byte);
-                }
-            } else {
-                match byte {
-                    b'"' => {
-                        *in_string = true;
-                        *keep_word = !*in_item;
-                        word.clear();
-                    }
-                    b':' if !*in_item => *key = String::from_utf8_lossy(word).into_owned(),
-                    b'[' => {
-                        *depth += 1;
-                        *in_item = true;
-                        item.clear();
-                        *item_length = 0;
-                    }
-                    b'{' => {
-                        *depth += 1;
-                        *in_item = false;
-                    }
-                    b']' | b'}' => {
-                        *depth = depth.saturating_sub(1);
-                        closed = *in_item && byte == b']' && *item_length > 1;
-                        if !closed {
-                            *in_item = false;
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            if *in_item && (*in_string || !byte.is_ascii_whitespace()) {
-                *item_length += 1;
-                if item.len() < MAX_LINE {
-                    item.push(byte);
-                }
-            }
-            if closed {
-                input.consume(at + 1);
-                return Ok(Found::Item);
+        let closed = piece.iter().position(|byte| self.scanner.step(*byte));
+        let used = closed.map_or(piece.len(), |at| at + 1);
+        self.input.consume(used);
+        Ok(if closed.is_some() { Found::Item } else { Found::More })
+    }
+}
+
+impl Scanner {
+    /// Takes one byte. `true` if it closes an item.
+    fn step(&mut self, byte: u8) -> bool {
+        let opens = matches!(byte, b'[' | b'{');
+        if !self.stray && self.depth == 0 && !byte.is_ascii_whitespace() && (self.begun || !opens) {
+            self.stray = true;
+            self.begin_item();
+        }
+        self.begun |= opens;
+        let closed = if self.stray {
+            // Kept as it is, for the dead letter.
+            false
+        } else if self.in_string {
+            self.step_in_string(byte);
+            false
+        } else {
+            self.step_outside(byte)
+        };
+        if self.in_item && (self.in_string || !byte.is_ascii_whitespace()) {
+            self.item_length += 1;
+            if self.item.len() < MAX_LINE {
+                self.item.push(byte);
             }
         }
-        let all = piece.len();
-        input.consume(all);
-        Ok(Found::More)
+        closed
+    }
+
+    fn begin_item(&mut self) {
+        self.in_item = true;
+        self.item.clear();
+        self.item_length = 0;
+    }
+
+    fn step_in_string(&mut self, byte: u8) {
+        match byte {
+            _ if self.escaped => self.escaped = false,
+            b'\\' => self.escaped = true,
+            b'"' => self.in_string = false,
+            _ => {}
+        }
+        if self.keep_word && self.in_string && self.word.len() < MAX_KEY {
+            self.word.push(byte);
+        }
+    }
+
+    fn step_outside(&mut self, byte: u8) -> bool {
+        match byte {
+            b'"' => {
+                self.in_string = true;
+                self.keep_word = !self.in_item;
+                self.word.clear();
+            }
+            b':' if !self.in_item => self.key = String::from_utf8_lossy(&self.word).into_owned(),
+            b'[' => {
+                self.depth += 1;
+                self.begin_item();
+            }
+            b'{' => {
+                self.depth += 1;
+                self.in_item = false;
+            }
+            b']' | b'}' => {
+                self.depth = self.depth.saturating_sub(1);
+                if self.in_item && byte == b']' && self.item_length > 1 {
+                    return true;
+                }
+                self.in_item = false;
+            }
+            _ => {}
+        }
+        false
     }
 }
 

@@ -130,7 +130,17 @@ fn find(
     for (reel, key) in reels.iter().zip(&keys) {
         let made_anew =
             |checkpoint: &Checkpoint| checkpoint.topics.get(&places.output).is_none_or(|before| before.id != output.id);
-        if checkpoints.get(key).is_some_and(made_anew) {
+        let Some(checkpoint) = checkpoints.get(key) else { continue };
+        let before = checkpoint.topics.get(&places.output).map_or(0, |ends| ends.offsets.len());
+        if before != output.offsets.len() && !checkpoint.ended {
+            tracing::warn!(
+                feed = reel.feed.name,
+                before,
+                now = output.offsets.len(),
+                "the number of partitions has changed since, rows may be written again"
+            );
+        }
+        if made_anew(checkpoint) {
             tracing::warn!(
                 feed = reel.feed.name,
                 topic = places.output,
