@@ -1,14 +1,17 @@
 //! What is worth knowing, logged and counted in one place. The loop counts records, emissions and commits itself.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use harness::Registry;
 use harness::prom::{Gauge, IntCounter, IntCounterVec};
-use market::DecodeError;
 use streams::Record;
 use tracing::{debug, warn};
 
 use crate::config::Config;
+
+/// Of records set aside, so many are told one by one.
+const FIRST_WARNINGS: u64 = 20;
 
 pub struct Observe {
     late_for_window: IntCounterVec,
@@ -18,6 +21,8 @@ pub struct Observe {
     event_lag: Gauge,
     watermark_lag: Gauge,
     out_of_orderness_ns: i64,
+    /// Records set aside with a warning so far.
+    warned: Cell<u64>,
 }
 
 impl Observe {
@@ -53,6 +58,7 @@ impl Observe {
                 "Wall clock minus the watermark of the symbol that is furthest: what ended before it is closed.",
             ),
             out_of_orderness_ns: config.out_of_orderness.as_ns(),
+            warned: Cell::new(0),
         }
     }
 
@@ -62,12 +68,24 @@ impl Observe {
         warn!(partition, key, "passed over a record of the state topic that is not ours");
     }
 
-    pub fn invalid(&self, record: &Record<'_>, error: &DecodeError) {
-        warn!(?record, reason = error.reason.as_str(), detail = %error.detail, "cannot read a record of the market");
+    pub fn invalid(&self, record: &Record<'_>, reason: &str, detail: &str) {
+        if let Some(count) = self.news() {
+            warn!(?record, reason, detail, count, "set a record aside that is none of the market");
+        }
     }
 
     pub fn future(&self, record: &Record<'_>, symbol: &str, ahead_ns: i64) {
-        warn!(?record, symbol, ahead_s = ahead_ns / 1_000_000_000, "set a trade from the future aside");
+        if let Some(count) = self.news() {
+            warn!(?record, symbol, ahead_s = ahead_ns / 1_000_000_000, count, "set a trade from the future aside");
+        }
+    }
+
+    /// A producer that has gone wrong must not drown the log: after the first few, each doubling is worth a line. All of them
+    /// are dead letters, and counted.
+    fn news(&self) -> Option<u64> {
+        let count = self.warned.get() + 1;
+        self.warned.set(count);
+        (count <= FIRST_WARNINGS || count.is_power_of_two()).then_some(count)
     }
 
     pub fn late(&self, record: &Record<'_>, symbol: &str, behind_ns: i64) {

@@ -138,8 +138,7 @@ impl Aggregator {
             }
             Folded::Duplicate => Outcome::Duplicate,
             Folded::OutOfRange => {
-                out.dead_letter(record, Reason::BadTime.as_str(), "event_time: no window there ends within 64 bits");
-                Outcome::Invalid
+                self.invalid(record, Reason::BadTime, "event_time: no window there ends within 64 bits", out)
             }
             Folded::Late => {
                 let behind = part.fold.watermark(&trade.symbol).map_or(0, |mark| mark.saturating_sub(trade.event_time));
@@ -151,6 +150,13 @@ impl Aggregator {
         }
     }
 
+    fn invalid(&self, record: &Record<'_>, reason: Reason, detail: &str, out: &mut Outbox<'_>) -> Outcome {
+        self.observe.invalid(record, reason.as_str(), detail);
+        out.dead_letter(record, reason.as_str(), detail);
+        Outcome::Invalid
+    }
+
+    /// A symbol belongs to one partition: on two, each would hold a part of its trades.
     fn settle_home(&mut self, symbol: &str, partition: i32) {
         match self.homes.get(symbol) {
             None => drop(self.homes.insert(symbol.into(), partition)),
@@ -229,11 +235,7 @@ impl Stage for Aggregator {
                 Outcome::OtherKind
             }
             Ok(EventRef::Other(_)) => Outcome::OtherKind,
-            Err(error) => {
-                self.observe.invalid(record, &error);
-                out.dead_letter(record, error.reason.as_str(), &error.detail);
-                Outcome::Invalid
-            }
+            Err(error) => self.invalid(record, error.reason, &error.detail, out),
         };
         if !self.records.is_empty() {
             self.emit(out);

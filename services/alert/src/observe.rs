@@ -1,5 +1,7 @@
 //! What is worth knowing, logged and counted in one place.
 
+use std::cell::Cell;
+
 use harness::Registry;
 use harness::prom::{IntCounter, IntCounterVec};
 use market::{Alert, AlertState, DecodeError};
@@ -8,9 +10,14 @@ use tracing::{info, warn};
 
 use crate::rule::Rule;
 
+/// Of records set aside, so many are told one by one.
+const FIRST_WARNINGS: u64 = 20;
+
 pub struct Observe {
     alerts: IntCounterVec,
     alien_state: IntCounter,
+    /// Records set aside with a warning so far.
+    warned: Cell<u64>,
 }
 
 impl Observe {
@@ -29,6 +36,7 @@ impl Observe {
                 "alien_state_records_total",
                 "Records of the state topic whose key is none of ours; they are passed over.",
             ),
+            warned: Cell::new(0),
         }
     }
 
@@ -43,7 +51,12 @@ impl Observe {
         warn!(partition, key, "passed over a record of the state topic that is not ours");
     }
 
+    /// A producer that has gone wrong must not drown the log: after the first few, each doubling is worth a line.
     pub fn invalid(&self, record: &Record<'_>, error: &DecodeError) {
-        warn!(?record, reason = error.reason.as_str(), detail = %error.detail, "cannot read a record of metrics");
+        let count = self.warned.get() + 1;
+        self.warned.set(count);
+        if count <= FIRST_WARNINGS || count.is_power_of_two() {
+            warn!(?record, reason = error.reason.as_str(), detail = %error.detail, count, "set a record aside that is no metrics");
+        }
     }
 }
