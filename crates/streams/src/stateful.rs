@@ -16,6 +16,7 @@ use std::time::Duration;
 use crate::config::KafkaConfig;
 use crate::consumer::Start;
 use crate::env::Env;
+use crate::error::StreamError;
 use crate::record::Record;
 use crate::topic;
 
@@ -116,7 +117,11 @@ impl Settings {
 }
 
 /// Runs the stage on this thread until the shutdown, or until the drain is set and everything that was there then is
-/// folded and committed.
+/// folded and committed. Stopped before Kafka answered for the first time, it has done nothing, and that is no failure.
 pub fn run<S: Stage>(env: &Env, kafka: &KafkaConfig, settings: &Settings, stage: &mut S) -> anyhow::Result<Ledger> {
-    engine::Engine::new(env, kafka, settings, stage)?.run()
+    match engine::Engine::new(env, kafka, settings, stage) {
+        Ok(engine) => engine.run(),
+        Err(error) if matches!(error.downcast_ref(), Some(StreamError::Stopped(_))) => Ok(Ledger::default()),
+        Err(error) => Err(error),
+    }
 }

@@ -61,6 +61,7 @@ impl Restorer<'_> {
     ) -> anyhow::Result<BTreeMap<i32, Restored<S::Part>>> {
         let started = Instant::now();
         let committed = consumer.committed(partitions).context("read the committed positions")?;
+        let committed: BTreeMap<i32, Option<i64>> = partitions.iter().map(|tp| tp.partition).zip(committed).collect();
         let mut targets = BTreeMap::new();
         for partition in partitions {
             let (_, end) = self.env.ask("read the end of the changelog", || {
@@ -71,8 +72,8 @@ impl Restorer<'_> {
         let found = self.read(consumer, stage, &targets)?;
         let records: u64 = found.values().map(|found| found.read).sum();
         let mut all = BTreeMap::new();
-        for ((partition, found), committed) in found.into_iter().zip(committed) {
-            all.insert(partition, self.judge(stage, partition, found, committed)?);
+        for (partition, found) in found {
+            all.insert(partition, self.judge(stage, partition, found, committed[&partition])?);
         }
         let took = started.elapsed();
         tracing::info!(partitions = all.len(), records, ?took, "state restored");

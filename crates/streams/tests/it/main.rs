@@ -4,3 +4,4 @@ mod admin;
 mod consumer;
 mod kit;
 mod producer;
+mod stateful;

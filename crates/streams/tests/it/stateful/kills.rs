@@ -1,0 +1,139 @@
+//! Processes that die and processes that sleep. They are this test binary, started again as [`child`].
+
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use streams::stateful::{self, Settings};
+use streams::{KafkaConfig, Outgoing};
+use testkit::eventually;
+
+use super::sum::Sum;
+use super::{Running, Topics, assert_exactly_once};
+use crate::kit::{Kit, LONG, env, numbers};
+
+/// Sends numbers, a few thousand a second, until it is stopped.
+pub struct Feeder {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<u64>,
+}
+
+impl Feeder {
+    pub fn start(kit: &Kit, topic: &str) -> Feeder {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, producer, topic) = (stop.clone(), kit.producer(), topic.to_owned());
+        let thread = std::thread::spawn(move || {
+            let mut sent = 0;
+            while !stopped.load(Ordering::SeqCst) {
+                for (key, value) in numbers(sent..sent + 10) {
+                    let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+                    producer.send(&Outgoing { topic: &topic, key, value, ..Outgoing::default() }).unwrap();
+                }
+                sent += 10;
+                std::thread::sleep(Duration::from_millis(3));
+            }
+            producer.flush(LONG).unwrap();
+            sent
+        });
+        Feeder { stop, thread }
+    }
+
+    pub fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::SeqCst);
+        self.thread.join().unwrap()
+    }
+}
+
+/// Not a test of its own: what the tests below start as a process of its own.
+#[test]
+fn child() {
+    let Ok(text) = std::env::var("FINFLOW_TEST_STAGE") else { return };
+    let words: Vec<&str> = text.split(' ').collect();
+    let [brokers, group, input, changelog, output, dead_letters, process] = words[..] else { panic!("{text}") };
+    let mut kafka = KafkaConfig { brokers: brokers.to_owned(), ..KafkaConfig::default() };
+    kafka.librdkafka.insert("session.timeout.ms".to_owned(), "6000".to_owned());
+    kafka.librdkafka.insert("heartbeat.interval.ms".to_owned(), "200".to_owned());
+    let settings = Settings {
+        outputs: vec![output.to_owned()],
+        dead_letters: dead_letters.to_owned(),
+        transactional_id: format!("{group}-{process}"),
+        ..Settings::new(group, input, changelog)
+    };
+    stateful::run(&env(), &kafka, &settings, &mut Sum::new(output)).unwrap();
+}
+
+fn spawn(kit: &Kit, topics: &Topics, process: &str) -> Child {
+    let Topics { input, changelog, output, dead_letters, group } = topics;
+    let stage: [&str; 7] = [&kit.brokers.addr, group, input, changelog, output, dead_letters, process];
+    Command::new(std::env::current_exe().unwrap())
+        .args(["stateful::kills::child", "--exact"])
+        .env("FINFLOW_TEST_STAGE", stage.join(" "))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let done = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap();
+    assert!(done.success());
+}
+
+/// Waits until the output has grown by at least one record.
+fn until_it_grows(kit: &Kit, topics: &Topics) {
+    let end = || kit.admin().watermarks(&topics.output).unwrap().iter().map(|(_, high)| high).sum::<i64>();
+    let before = end();
+    eventually(LONG, "the output grows", || (end() > before).then_some(()));
+}
+
+#[test]
+fn killed_at_any_moment_it_counts_everything_once() {
+    let kit = Kit::new();
+    let topics = Topics::new(&kit, 3);
+    let feeding = Feeder::start(&kit, &topics.input);
+    // More with `FINFLOW_TEST_KILLS=100`: each costs a session timeout.
+    let kills = std::env::var("FINFLOW_TEST_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+    for n in 0..kills {
+        let mut child = spawn(&kit, &topics, "1");
+        until_it_grows(&kit, &topics);
+        // Somewhere in the middle of folding, writing, committing.
+        let unlucky = Instant::now() + Duration::from_micros(100_000 + 7_919 * n % 50_000);
+        while Instant::now() < unlucky {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let sent = feeding.stop();
+    let ledger = Running::start(&kit, &topics, "1").drain();
+    assert!(ledger.outcomes().folded < sent, "the killed ones have done some of it");
+    assert_exactly_once(&kit, &topics);
+}
+
+#[test]
+fn a_sleeper_that_wakes_up_writes_nothing_for_what_it_has_lost() {
+    let kit = Kit::new();
+    let topics = Topics::new(&kit, 2);
+    let feeding = Feeder::start(&kit, &topics.input);
+    let mut sleeper = spawn(&kit, &topics, "sleeper");
+    until_it_grows(&kit, &topics);
+    signal(&sleeper, "STOP");
+    let heir = Running::start(&kit, &topics, "heir");
+    let has = |n: usize| {
+        let text = heir.env.metrics.render();
+        text.contains(&format!("consumer_assigned_partitions {n}\n")).then_some(())
+    };
+    eventually(LONG, "the heir has all", || has(2));
+    until_it_grows(&kit, &topics);
+    signal(&sleeper, "CONT");
+    // It finds itself thrown out, joins again and gets a part.
+    eventually(LONG, "the sleeper is back", || has(1));
+    until_it_grows(&kit, &topics);
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
+    eventually(LONG, "the heir has all again", || has(2));
+    feeding.stop();
+    heir.drain();
+    assert_exactly_once(&kit, &topics);
+}
