@@ -63,9 +63,10 @@ impl Group {
         if join.protocol_type.is_empty() || join.protocols.is_empty() {
             return Err(Code::InconsistentGroupProtocol);
         }
-        let others = || self.members.iter().filter(|(id, _)| **id != join.member).map(|(_, member)| member);
-        let shared = |name: &String| others().all(|member| member.protocols.iter().any(|(other, _)| other == name));
-        let same_type = others().next().is_none() || self.protocol_type == join.protocol_type;
+        // As Apache Kafka, what the member itself offered before counts too: strategies are changed in two steps.
+        let shared =
+            |name: &String| self.members.values().all(|member| member.protocols.iter().any(|(other, _)| other == name));
+        let same_type = self.members.is_empty() || self.protocol_type == join.protocol_type;
         if same_type && join.protocols.iter().any(|(name, _)| shared(name)) {
             Ok(())
         } else {
