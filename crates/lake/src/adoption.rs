@@ -7,7 +7,7 @@ use crate::chain::ChainError;
 use crate::claim::Checked;
 use crate::format::{Coordinates, Rows};
 use crate::layout::Source;
-use crate::range::{Digest, Sealed};
+use crate::range::{Digest, Missing, Sealed};
 use crate::row::{self, Feed, Record};
 use crate::runs::Target;
 
@@ -22,8 +22,10 @@ pub struct Adoption {
     run: (usize, i64),
     runs: Vec<(Target, u64)>,
     next: i64,
-    /// Rows that the claim counts and Kafka did not give.
-    missing: Vec<i64>,
+    /// Rows of the objects to make that Kafka did not give.
+    missing: Missing,
+    /// The last record of the claim that Kafka did not give.
+    last_absent: Option<i64>,
     /// The first record that this program cannot turn into the row it is claimed as.
     unreadable: Option<(i64, &'static str)>,
 }
@@ -48,7 +50,8 @@ impl Adoption {
             run: (0, claim.claim.start),
             runs: claim.runs.iter().collect(),
             next: claim.claim.start,
-            missing: Vec::new(),
+            missing: Missing::new(),
+            last_absent: None,
             unreadable: None,
             claim,
         }
@@ -95,12 +98,13 @@ impl Adoption {
         for absent in self.next..offset {
             let target = self.target(absent);
             if target != Target::Marker {
-                self.missing.push(absent);
+                self.last_absent = Some(absent);
             }
             if let Target::Object(index) = target
                 && let Some(rows) = &mut self.slots[index as usize]
             {
                 rows.lost(absent);
+                self.missing.entry(index as usize).or_default().push(absent);
             }
         }
     }
@@ -127,7 +131,7 @@ impl Adoption {
         let (source, start, end) = (self.source.clone(), claim.start, claim.end);
         let claimed = Digest { records: claim.records, crc32c: claim.crc32c };
         self.pass(end + 1);
-        let short = self.missing.iter().all(|offset| *offset < low) && !self.missing.is_empty();
+        let short = self.last_absent.is_some_and(|offset| offset < low);
         if !short && self.digest != claimed {
             let why = format!("{} records instead of {}, or other ones", self.digest.records, claimed.records);
             return Err(ChainError::Mismatch { source_partition: source, start, end, why });

@@ -178,7 +178,10 @@ impl<B: Bucket, L: Log> Chain<B, L> {
         object.content_type = content_type(&encoded.claim);
         object.metadata.insert(ROWS.to_owned(), body.rows.to_string());
         if body.rows < rows {
-            let missing = ranges(&encoded.missing);
+            let missing = match body.offset {
+                Some(offset) => offset.to_string(),
+                None => ranges(encoded.missing.get(&index).map_or(&[], Vec::as_slice)),
+            };
             error!(source = %self.source, key, missing, "kafka dropped claimed records before they were stored, the object is short");
             object.metadata.insert(MISSING.to_owned(), missing);
         }

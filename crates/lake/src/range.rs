@@ -214,7 +214,7 @@ impl Range {
         claim.markers = self.markers;
         claim.runs = self.runs.encode();
         let slots = self.slots.all.into_iter().enumerate().map(|(index, slot)| (index, slot.rows)).collect();
-        Sealed { claim, slots, missing: Vec::new() }
+        Sealed { claim, slots, missing: Missing::new() }
     }
 }
 
@@ -223,15 +223,17 @@ pub struct Sealed {
     pub claim: Claim,
     /// By index in the claim.
     pub(crate) slots: Vec<(usize, Box<dyn Rows>)>,
-    /// Offsets that the claim counts as rows and that Kafka no longer has.
-    pub(crate) missing: Vec<i64>,
+    pub(crate) missing: Missing,
 }
+
+/// Rows of each object that the claim counts and Kafka no longer has.
+pub(crate) type Missing = BTreeMap<usize, Vec<i64>>;
 
 /// Ready to be stored.
 pub struct Encoded {
     pub claim: Claim,
     pub(crate) bodies: Vec<(usize, Vec<Body>)>,
-    pub(crate) missing: Vec<i64>,
+    pub(crate) missing: Missing,
 }
 
 impl Sealed {

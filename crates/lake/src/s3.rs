@@ -49,10 +49,12 @@ impl S3 {
         Self { client: Client::from_conf(s3), bucket: config.bucket.clone(), place }
     }
 
-    /// Proves that the bucket can be reached and written, and that the store refuses to overwrite when asked to:
+    /// Proves that the bucket can be listed and written, and that the store refuses to overwrite when asked to:
     /// on one that ignores `If-None-Match` nothing here would be exactly once.
     pub async fn check(&self, paths: &Paths) -> Result<(), BucketError> {
         let key = paths.probe();
+        // The place in a chain is found by listing. It also tells of a missing bucket, which some stores make by a PUT.
+        self.list(&key, None, 1).await?;
         let probe = || Object {
             body: Bytes::from_static(b"Finflow writes this twice to see the second write refused.\n"),
             content_type: "text/plain",

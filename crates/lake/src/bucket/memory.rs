@@ -17,6 +17,14 @@ impl Memory {
         self.lock().clone()
     }
 
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// What the protocol must survive others doing to the claims' view of the world, in tests of `verify`.
     pub fn remove(&self, key: &str) -> Option<Object> {
         self.lock().remove(key)

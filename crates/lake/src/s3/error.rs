@@ -45,7 +45,8 @@ where
         (301 | 307, _) | (_, "PermanentRedirect" | "AuthorizationHeaderMalformed") => Trouble::WrongRegion,
         (409, _) => Trouble::Conflict,
         (401 | 403, _) => Trouble::Denied,
-        (500.., _) => Trouble::Failed,
+        // 501: the store knows the request but not what it asks for, and never will.
+        (500 | 502.., _) => Trouble::Failed,
         _ => Trouble::NotS3,
     };
     let message = error.message().unwrap_or_default();

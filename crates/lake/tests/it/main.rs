@@ -1,4 +1,5 @@
 //! The lake from outside: the protocol under every interleaving of two writers, and the S3 client against servers.
 
 mod model;
+mod s3;
 mod world;

@@ -278,16 +278,21 @@ impl Writer {
     }
 }
 
-/// The rows of all objects: (topic UUID, offset) and the objects it is in.
+/// The rows of all objects: what record it is (the incarnation of the topic that it was written to, and its offset),
+/// and the objects it is in.
 pub fn rows(bucket: &Memory) -> BTreeMap<(String, i64), Vec<String>> {
     let mut rows: BTreeMap<(String, i64), Vec<String>> = BTreeMap::new();
     let paths = Paths::new("");
     for (key, object) in bucket.objects() {
         let Some((_, name)) = paths.parse(&key) else { continue };
         for line in text(name.extension, &object.body).lines() {
-            let (_, offset) = line.rsplit_once("\"_offset\":").expect("every row has an offset");
-            let offset = offset.trim_end_matches('}').parse().expect("a number");
-            rows.entry((name.topic_id.to_owned(), offset)).or_default().push(key.clone());
+            let number = |before: &str| -> i64 {
+                let (_, after) = line.rsplit_once(before).expect("every row has it");
+                let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+                after[..digits].parse().expect("a number")
+            };
+            let topic_id = format!("uuid{}", number("\"price\":") / 100);
+            rows.entry((topic_id, number("\"_offset\":"))).or_default().push(key.clone());
         }
     }
     rows
