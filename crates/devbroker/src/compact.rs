@@ -37,18 +37,18 @@ struct Latest {
 
 /// Compacts a partition if enough of it is new, and answers whether it did.
 pub fn compact(partition: &Partition, settings: &Settings, now_ms: i64) -> io::Result<bool> {
-    let (segments, cleaned, aborted) = {
+    let (segments, cleaned, aborted, total) = {
         let state = partition.lock();
         let stable = state.offsets().stable;
         let due = |s: &&Segment| s.next <= stable && now_ms - s.written_ms >= settings.min_compaction_lag_ms;
-        let segments: Vec<Segment> = state.log.sealed().iter().take_while(due).cloned().collect();
-        (segments, state.cleaned, state.log.aborted(0, i64::MAX))
+        let due = || state.log.sealed().iter().take_while(due);
+        let total: u64 = due().map(|segment| segment.len).sum();
+        let dirty: u64 = due().filter(|segment| segment.next > state.cleaned).map(|segment| segment.len).sum();
+        if dirty == 0 || (dirty as f64) < settings.min_dirty_ratio * total as f64 {
+            return Ok(false);
+        }
+        (due().cloned().collect::<Vec<_>>(), state.cleaned, state.log.aborted(0, i64::MAX), total)
     };
-    let bytes = |of: &mut dyn Iterator<Item = &Segment>| of.map(|segment| segment.len).sum::<u64>();
-    let (total, dirty) = (bytes(&mut segments.iter()), bytes(&mut segments.iter().filter(|s| s.next > cleaned)));
-    if dirty == 0 || (dirty as f64) < settings.min_dirty_ratio * total as f64 {
-        return Ok(false);
-    }
     let latest = map_keys(&partition.dir, segments.iter().filter(|s| s.next > cleaned), &aborted)?;
     let within: Vec<Segment> = segments.into_iter().filter(|segment| segment.next <= latest.end).collect();
     let cleaner = Cleaner { dir: &partition.dir, latest: &latest, aborted: &aborted, settings, now_ms };
