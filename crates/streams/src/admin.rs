@@ -231,6 +231,28 @@ impl Admin {
         Ok(partitions.iter().map(offset).collect())
     }
 
+    /// Deletes a topic with all it holds.
+    pub fn delete(&self, topic: &str) -> Result<()> {
+        let action = format!("delete the topic {topic}");
+        let results = block_on(self.client.delete_topics(&[topic], &options()))
+            .map_err(|error| StreamError::from_kafka(action.clone(), error))?;
+        match results.into_iter().next() {
+            Some(Err((_, code))) => Err(StreamError::from_code(action, code, code.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes the records of a partition below `offset`, as retention does.
+    pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) -> Result<()> {
+        let action = format!("delete records of {topic}[{partition}]");
+        let mut list = TopicPartitionList::new();
+        let _ = list.add_partition_offset(topic, partition, rdkafka::Offset::Offset(offset));
+        let answer = block_on(self.client.delete_records(&list, &options()));
+        let list = answer.map_err(|error| StreamError::from_kafka(action.clone(), error))?;
+        let failed = list.elements().iter().find_map(|element| element.error().err());
+        failed.map_or(Ok(()), |error| Err(StreamError::from_kafka(action, error)))
+    }
+
     /// Waits until all these topics are there, saying in the log and in the health check `topics` which are missing.
     /// Never makes one. [`StreamError::Stopped`] at the shutdown.
     pub fn wait_for(&self, topics: &[&str]) -> Result<()> {
