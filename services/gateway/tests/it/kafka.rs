@@ -246,17 +246,19 @@ async fn until_end_reads_what_is_there_and_returns() {
     assert_eq!((summary.events, summary.dead_letters, summary.invalid), (1000, 1, 0));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_kafka_the_page_is_there_and_says_so_and_a_stop_is_quick() {
-    // Takes connections and says nothing: every question waits for its whole timeout.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// A gateway over these brokers, its address, its end.
+fn over(brokers: &str) -> (SocketAddr, Shutdown, JoinHandle<anyhow::Result<Summary>>) {
     let mut config = config();
-    config.kafka.brokers = silent.local_addr().unwrap().to_string();
+    config.kafka.brokers = brokers.to_owned();
     let shutdown = Shutdown::new();
     let ctx = Context::hosted("gateway", config, &shutdown);
     let server = Server::bind(ctx.config.http).unwrap();
-    let address = server.address();
-    let task = tokio::spawn(gateway::run_on(server, ctx));
+    (server.address(), shutdown, tokio::spawn(gateway::run_on(server, ctx)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_kafka_the_page_is_there_and_says_so() {
+    let (address, shutdown, task) = over("127.0.0.1:1");
     assert_eq!(get(address, "/").await.status, 200);
     let asked = async {
         while get(address, "/v1/health/pipeline").await.json()["state"] != "down" {
@@ -266,6 +268,18 @@ async fn without_a_kafka_the_page_is_there_and_says_so_and_a_stop_is_quick() {
     tokio::time::timeout(SOON, asked).await.expect("it finds out");
     let state = get(address, "/v1/health/pipeline").await.json();
     assert!(state["problem"].as_str().unwrap().contains("Kafka has not answered since"));
+    assert!(state["waiting_for"].as_str().unwrap().contains("Waiting for Kafka"));
+    shutdown.trigger("test");
+    task.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_does_not_wait_for_a_kafka_that_says_nothing() {
+    // It takes the connection, so that the first question waits for its whole timeout of ten seconds.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, shutdown, task) = over(&silent.local_addr().unwrap().to_string());
+    let (_connection, _) = block(|| silent.accept()).expect("the gateway asks");
+    assert_eq!(get(address, "/v1/health/pipeline").await.body, "null");
     let began = std::time::Instant::now();
     shutdown.trigger("test");
     task.await.unwrap().unwrap();
