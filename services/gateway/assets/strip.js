@@ -33,7 +33,7 @@ export class Strip {
     const seconds = typeof behind !== 'number' ? '' : behind < 1 ? '< 1 s' : `${atLeast ? '≥ ' : ''}${span(behind)}`;
     const value = known ? (lag === 0 ? 'caught up' : `${seconds} behind`.trim()) : '–';
     const label = stage.charAt(0).toUpperCase() + stage.slice(1);
-    this.cell(`stage-${stage}`, label, value, problem ?? (known ? (lag === 0 ? 'no lag' : `${count(lag)} records`) : 'no position yet'), level, 'stage');
+    this.cell(`stage-${stage}`, label, value, problem ?? (known ? (lag === 0 ? 'no lag' : `${count(lag)} records${behind >= 10 && !isBehind ? ', as usual' : ''}`) : 'no position yet'), level, 'stage');
   }
 
   cell(key, label, value, note, level, cls = '') {
