@@ -73,6 +73,7 @@ pub struct Range {
     skips: BTreeMap<Skip, u64>,
     markers: u64,
     slots: Slots,
+    rows: u64,
     size_bytes: usize,
     /// Earliest and latest event time, tables by year left out: a file of daily bars spans decades by nature.
     span: Option<(i64, i64)>,
@@ -100,6 +101,7 @@ impl Range {
             skips: BTreeMap::new(),
             markers: 0,
             slots: Slots { format, all: Vec::new(), by_dir: HashMap::new(), recent: None },
+            rows: 0,
             size_bytes: 0,
             span: None,
         }
@@ -129,6 +131,7 @@ impl Range {
                     slot.first = record.offset;
                 }
                 slot.count += 1;
+                self.rows += 1;
                 slot.last = record.offset;
                 self.runs.push(Target::Object(index), 1);
                 Pushed::Row(dir.table())
@@ -168,7 +171,7 @@ impl Range {
     }
 
     pub fn rows(&self) -> u64 {
-        self.slots.all.iter().map(|slot| slot.count).sum()
+        self.rows
     }
 
     /// Memory held by the rows.

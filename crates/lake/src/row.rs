@@ -28,11 +28,13 @@ pub struct Record<'a> {
     pub headers: &'a [(&'a str, &'a [u8])],
 }
 
+// One at a time, on the stack: a box would cost more than the space.
+#[allow(clippy::large_enum_variant)]
 pub enum Row {
     Event(Event),
-    Metrics(Box<Metrics>),
-    Alert(Box<Alert>),
-    DeadLetter(Box<DeadLetter>),
+    Metrics(Metrics),
+    Alert(Alert),
+    DeadLetter(DeadLetter),
 }
 
 /// What no consumer could use, kept whole: the original bytes are in base64, since they may be anything.
@@ -72,7 +74,7 @@ pub fn read(feed: Feed, record: &Record<'_>) -> Result<Placed, Skip> {
     let (table, event_time, row) = match (feed, record.value) {
         (Feed::DeadLetters, _) => {
             let letter = DeadLetter::read(record);
-            (Table::DeadLetters, letter.time, Row::DeadLetter(Box::new(letter)))
+            (Table::DeadLetters, letter.time, Row::DeadLetter(letter))
         }
         (_, None) => return Err("tombstone"),
         (Feed::Raw, Some(value)) => {
@@ -91,11 +93,11 @@ pub fn read(feed: Feed, record: &Record<'_>) -> Result<Placed, Skip> {
         }
         (Feed::Metrics, Some(value)) => {
             let metrics = Metrics::decode(value).map_err(|error| error.reason.as_str())?;
-            (Table::Metrics, metrics.window_start, Row::Metrics(Box::new(metrics)))
+            (Table::Metrics, metrics.window_start, Row::Metrics(metrics))
         }
         (Feed::Alerts, Some(value)) => {
             let alert = Alert::decode(value).map_err(|error| error.reason.as_str())?;
-            (Table::Alerts, alert.event_time, Row::Alert(Box::new(alert)))
+            (Table::Alerts, alert.event_time, Row::Alert(alert))
         }
     };
     Ok(Placed { dir: Dir::of(table, event_time), row, event_time })

@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
-        let broken: [(fn(&mut Config), &str); 6] = [
+        type Breaks = fn(&mut Config);
+        let broken: [(Breaks, &str); 6] = [
             (|c| c.group.clear(), "group"),
             (|c| c.metrics = c.input.clone(), "twice"),
             (|c| c.rotate.rows = 0, "rotate"),

@@ -7,6 +7,7 @@ use lake::{Adoption, Bucket, Chain, Feed, Format, Progress, Pushed, Range, Recor
 use streams::TopicPartition;
 
 use crate::broker::Broker;
+use crate::config::Rotate;
 use crate::observe::Tally;
 use crate::work::{Resume, Task};
 
@@ -24,6 +25,8 @@ pub(crate) struct Partition<B> {
     pub(crate) paused: bool,
 }
 
+// One per partition: nothing to save.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum State<B> {
     /// The chain is asked for the place. Records that still come are not for us.
     Locating {
@@ -155,6 +158,12 @@ impl<B> Reading<B> {
     pub(crate) fn age(&self, now_ns: i64) -> Duration {
         let age_ns = self.opened_ns.map_or(0, |opened_ns| now_ns.saturating_sub(opened_ns));
         Duration::from_nanos(u64::try_from(age_ns).unwrap_or(0))
+    }
+
+    /// One of the limits that can be looked at after every record is reached, and nothing stands in the way of storing.
+    pub(crate) fn is_full(&self, rotate: &Rotate) -> bool {
+        self.flight.is_none()
+            && (self.range.rows() >= rotate.rows || self.range.size_bytes() as u64 >= rotate.size.bytes())
     }
 
     /// Objects that storing the range now would make.

@@ -12,7 +12,7 @@ use crate::broker::Broker;
 use crate::config::Config;
 use crate::error::StoreError;
 use crate::observe::{Observer, Tally};
-use crate::partition::{Flight, Partition, State, Then};
+use crate::partition::{Flight, Partition, Reading, State, Then};
 use crate::rotation;
 use crate::summary::Summary;
 use crate::work::{Outcome, Report, Resume, Tools, Workers};
@@ -23,6 +23,8 @@ const POLL: Duration = Duration::from_millis(100);
 const POLL_BUSY: Duration = Duration::from_millis(10);
 /// Between two looks at clocks and budgets.
 const TICK: Duration = Duration::from_millis(50);
+/// And after so much was read, if that is earlier.
+const LOOK_AT_BYTES: u64 = 4 << 20;
 /// What is being stored of a partition that goes to somebody else may take this long. Cut short, it is finished there.
 const HAND_OVER: Duration = Duration::from_secs(10);
 /// Below the harness's limit for the whole shutdown.
@@ -42,6 +44,8 @@ pub(crate) struct Pipeline<B: Bucket> {
     epoch: u64,
     was_assigned: bool,
     ticked: Instant,
+    /// Read since then.
+    unseen_bytes: u64,
     summary: Summary,
 }
 
@@ -86,6 +90,7 @@ impl<B: Bucket> Pipeline<B> {
             epoch: 0,
             was_assigned: false,
             ticked: Instant::now(),
+            unseen_bytes: 0,
             summary: Summary::default(),
         })
     }
@@ -107,7 +112,7 @@ impl<B: Bucket> Pipeline<B> {
         while !self.ctx.shutdown.is_set() {
             self.env.beat();
             match self.poll(consumer)? {
-                Polling::Record { then: Then::Nothing, .. } => {}
+                Polling::Record { index, then: Then::Nothing } => self.look_at(index),
                 Polling::Record { index, then: Then::FinishAdoption } => self.finish_adoption(index),
                 Polling::CaughtUp { partition, offset } => self.caught_up(&partition, offset),
                 Polling::Assigned(partitions) => self.assigned(consumer, partitions)?,
@@ -122,7 +127,9 @@ impl<B: Bucket> Pipeline<B> {
                 Polling::OutOfRange(reason) => self.out_of_range(consumer, &reason)?,
                 Polling::Nothing => {}
             }
-            if self.ticked.elapsed() >= TICK {
+            if self.unseen_bytes >= LOOK_AT_BYTES.min(self.ctx.config.memory.bytes() / 8)
+                || self.ticked.elapsed() >= TICK
+            {
                 self.tick(consumer)?;
                 if self.ctx.drain.is_set() && self.drain(consumer)? {
                     return Ok(());
@@ -147,6 +154,7 @@ impl<B: Bucket> Pipeline<B> {
                     return Ok(Polling::Nothing);
                 };
                 self.recent = index;
+                self.unseen_bytes += record.value.map_or(0, <[u8]>::len) as u64;
                 Polling::Record { index, then: take(&mut self.partitions[index], &record, &*self.ctx.clock) }
             }
             Polled::CaughtUp(partition, offset) => Polling::CaughtUp { partition, offset },
@@ -214,6 +222,7 @@ impl<B: Bucket> Pipeline<B> {
 
     fn tick(&mut self, consumer: &mut Consumer) -> Result<(), StoreError> {
         self.ticked = Instant::now();
+        self.unseen_bytes = 0;
         while let Some(report) = self.workers.report(Duration::ZERO) {
             self.reported(consumer, report)?;
         }
@@ -232,6 +241,14 @@ impl<B: Bucket> Pipeline<B> {
         self.balance_memory(consumer)?;
         self.count();
         Ok(())
+    }
+
+    /// Cheap enough for every record.
+    fn look_at(&mut self, index: usize) {
+        let full = |reading: &mut Reading<B>| reading.is_full(&self.ctx.config.rotate);
+        if self.partitions[index].reading().is_some_and(full) {
+            self.rotate(index);
+        }
     }
 
     fn rotate(&mut self, index: usize) {

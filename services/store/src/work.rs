@@ -18,6 +18,7 @@ use crate::observe::Observer;
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A piece of work, tried again while its trouble may pass.
+#[allow(clippy::large_enum_variant)] // One or two per partition: nothing to save.
 enum Job<B> {
     /// Find the place in the chain of what the topic's name stands for now.
     Locate {

@@ -2,4 +2,8 @@
 //! `FINFLOW_TEST_BROKERS` and `FINFLOW_TEST_S3` name.
 
 mod basics;
+mod faults;
+mod killed;
+mod operators;
+mod proxy;
 mod world;

@@ -1,0 +1,176 @@
+//! The real binary, killed and stopped at the worst moments.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use testkit::{eventually, unique};
+
+use crate::proxy::{Fate, Proxy};
+use crate::world::{LONG, World};
+
+/// A store as a process of its own. Each gets a group of its own, so that every one believes to own every partition:
+/// a restart need not wait for the dead member to be missed, and twins meet at every step.
+struct Process(Child);
+
+impl Process {
+    fn start(world: &World, endpoint: &str, until_end: bool) -> Self {
+        let config = &world.config;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_store"));
+        command.args(["--brokers", &config.kafka.brokers, "--group", &unique("twin"), "--in", &config.input]);
+        command.args(["--s3-endpoint", endpoint, "--bucket", &config.s3.bucket, "--prefix", &config.s3.prefix]);
+        command.args(["--admin", "off", "--log-level", "warn"]);
+        let settings = [
+            format!("metrics={}", config.metrics),
+            format!("alerts={}", config.alerts),
+            format!("dead_letters={}", config.dead_letters),
+            format!("s3.access_key={}", config.s3.access_key),
+            format!("rotate.rows={}", config.rotate.rows),
+            format!("rotate.interval={}", config.rotate.interval),
+        ];
+        for setting in settings {
+            command.args(["--set", &setting]);
+        }
+        if until_end {
+            command.arg("--until-end");
+        }
+        command.env("FINFLOW_S3__SECRET_KEY", config.s3.secret_key.expose());
+        command.stdout(Stdio::null()).current_dir(std::env::temp_dir());
+        Self(command.spawn().expect("the store starts"))
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success(), "SIG{name}");
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("the process is ours").is_some()
+    }
+
+    fn kill(mut self) {
+        self.0.kill().expect("SIGKILL");
+        self.0.wait().expect("it ends");
+    }
+
+    fn terminate(mut self) {
+        self.signal("TERM");
+        eventually(LONG, "the store ends", || self.has_ended().then_some(()));
+        assert!(self.0.wait().expect("it ended").success(), "a store that is told to end ends well");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // A test that fails must not leave a store behind.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn bound(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+/// Two hours of trades in two ranges: two claims with three objects.
+fn two_ranges(name: &str) -> World {
+    let mut world = World::new(name, [1, 1, 1, 1]);
+    world.config.rotate.rows = 40;
+    world.trades(20, 100);
+    world
+}
+
+#[test]
+fn killed_at_each_write_of_the_store() {
+    let counted = two_ranges("count");
+    let proxy = Proxy::start(&counted.config.s3.endpoint, |_| Fate::Pass);
+    let mut process = Process::start(&counted, &proxy.endpoint, true);
+    eventually(LONG, "an undisturbed run ends", || process.has_ended().then_some(()));
+    counted.assert_exactly_once(&counted.config.input, 0, 80);
+    let writes = proxy.writes();
+    assert!(writes >= 6, "{writes} writes: a probe, two claims and three objects at least");
+
+    let fates = [Fate::HoldBefore, Fate::HoldAfter, Fate::HoldLate];
+    let all = bound("FINFLOW_TEST_KILLS", 0) > 0;
+    std::thread::scope(|scope| {
+        for (n, fate) in fates.into_iter().enumerate() {
+            scope.spawn(move || {
+                // Every write meets one of the fates in a normal run, and all of them in a soak.
+                for write in (0..writes).filter(|write| all || write % fates.len() == n) {
+                    killed_at(write, fate);
+                }
+            });
+        }
+    });
+}
+
+fn killed_at(write: usize, fate: Fate) {
+    let world = two_ranges("kill");
+    let plan = move |number| if number == write { fate } else { Fate::Pass };
+    let proxy = Proxy::start(&world.config.s3.endpoint, plan);
+    let process = Process::start(&world, &proxy.endpoint, true);
+    eventually(LONG, "the write is reached", || (proxy.held() > 0).then_some(()));
+    process.kill();
+    let rows = world.rows().len();
+    world.drain();
+    assert!(world.rows().len() >= rows, "a row that was visible is gone");
+    world.assert_exactly_once(&world.config.input, 0, 80);
+    if fate == Fate::HoldLate {
+        proxy.release();
+        world.assert_exactly_once(&world.config.input, 0, 80);
+        world.trades(100, 110);
+        world.drain();
+        world.assert_exactly_once(&world.config.input, 0, 90);
+    }
+}
+
+#[test]
+fn killed_at_random_while_records_come() {
+    let mut world = World::new("random", [1, 1, 1, 1]);
+    world.config.rotate.rows = 25;
+    world.config.rotate.interval = harness::Duration::from_millis(300);
+    let kills = bound("FINFLOW_TEST_KILLS", 6);
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut sent = 0;
+    for kill in 0..kills {
+        let process = Process::start(&world, &world.config.s3.endpoint, false);
+        // The first ones die before they are in the group, later ones in the midst of work.
+        let lives_ms = if kill % 3 == 0 { random.u64(0..1000) } else { random.u64(1000..5000) };
+        let dies = std::time::Instant::now() + Duration::from_millis(lives_ms);
+        while std::time::Instant::now() < dies {
+            world.trades(sent, sent + 10);
+            sent += 10;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        process.kill();
+    }
+    world.drain();
+    world.assert_exactly_once(&world.config.input, 0, sent);
+}
+
+#[test]
+fn twins_that_are_stopped_and_wake_up() {
+    let mut world = World::new("twins", [1, 1, 1, 1]);
+    world.config.rotate.rows = 20;
+    world.config.rotate.interval = harness::Duration::from_millis(400);
+    let twins = [0, 1].map(|_| Process::start(&world, &world.config.s3.endpoint, false));
+    let mut random = fastrand::Rng::with_seed(11);
+    let mut sent = 0;
+    for round in 0..bound("FINFLOW_TEST_KILLS", 12) {
+        let sleeper = &twins[round % 2];
+        let (naps_ms, works_ms) = (random.u64(50..900), random.u64(50..600));
+        for (signal, lasts_ms) in [("STOP", naps_ms), ("CONT", works_ms)] {
+            sleeper.signal(signal);
+            let until = std::time::Instant::now() + Duration::from_millis(lasts_ms);
+            while std::time::Instant::now() < until {
+                world.trades(sent, sent + 5);
+                sent += 5;
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    }
+    for twin in twins {
+        twin.terminate();
+    }
+    world.drain();
+    world.assert_exactly_once(&world.config.input, 0, sent);
+}
