@@ -30,6 +30,10 @@ impl Configs {
         let mut store = admin(3);
         store.push(("s3.bucket", args.bucket.clone()));
         store.extend(args.prefix.iter().map(|prefix| ("s3.prefix", prefix.clone())));
+        if !args.once {
+            // Somebody is looking: objects appear while they look, small as they are.
+            store.push(("rotate.interval", "5s".to_owned()));
+        }
         let mut logger = admin(4);
         // The terminal belongs to `up` itself; what the logger counts is in its metrics.
         logger.push(("lines_per_second", "0".to_owned()));
