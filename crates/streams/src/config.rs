@@ -214,7 +214,8 @@ impl KafkaConfig {
         self.or(&mut config, "linger.ms", "5");
         // 32 MiB and 100,000 records: enough to hide a slow second, small enough for a container of 150 MiB.
         self.or(&mut config, "queue.buffering.max.kbytes", "32768");
-        self.or(&mut config, "message.timeout.ms", "120000");
+        // A record waits for its broker for as long as it takes: the queue fills up and the sender waits, too.
+        self.or(&mut config, "message.timeout.ms", "0");
         config
     }
 
@@ -347,3 +348,6 @@ impl Compression {
 pub(crate) fn bad_settings(what: &str, error: rdkafka::error::KafkaError) -> StreamError {
     StreamError::Settings(format!("cannot make the {what}: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@
 //! ```
 
 pub(crate) mod lag;
+mod rebalance;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,13 +33,13 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{KafkaConfig, bad_settings};
+use crate::config::KafkaConfig;
 use crate::cursor::{Cursor, Cursors};
 use crate::env::Env;
 use crate::error::{Result, StreamError};
 use crate::logs::Logs;
 use crate::native::NativeError;
-use crate::native::group::{Event, EventKind, Group};
+use crate::native::group::{Event, Group};
 use crate::native::membership::Membership;
 use crate::native::message::Batch;
 use crate::record::Record;
@@ -86,6 +87,9 @@ pub struct ConsumerOptions {
     pub group: String,
     pub topics: Vec<String>,
     pub start: Start,
+    /// A group that was away for longer than the retention: `true` goes on with the oldest record there is, and says
+    /// how many are gone; `false` is [`StreamError::OutOfRange`], for a human to decide.
+    pub skip_expired: bool,
 }
 
 impl ConsumerOptions {
@@ -94,11 +98,17 @@ impl ConsumerOptions {
             group: group.into(),
             topics: topics.into_iter().map(Into::into).collect(),
             start: Start::default(),
+            skip_expired: false,
         }
     }
 
     pub fn start(mut self, start: Start) -> Self {
         self.start = start;
+        self
+    }
+
+    pub fn skip_expired(mut self) -> Self {
+        self.skip_expired = true;
         self
     }
 }
@@ -155,7 +165,7 @@ impl Consumer {
         let logs = env.logs("consumer");
         Ok(Consumer {
             batch: Batch::default(),
-            group: join(kafka, &options, &logs)?,
+            group: rebalance::join(kafka, &options, &logs)?,
             kafka: kafka.clone(),
             env: env.clone(),
             logs,
@@ -257,107 +267,6 @@ impl Consumer {
         match self.group.client().fatal_error() {
             Some((code, text)) => Err(StreamError::fatal("consume", format!("{text} ({code:?})"))),
             None => Ok(()),
-        }
-    }
-
-    fn announce(&mut self) -> Polled<'static> {
-        let Some(mut event) = self.group.take_event() else { return Polled::Idle };
-        let membership = event.membership.take().map(Arc::new);
-        // A rebalance may have been under way when the group threw us out. librdkafka then goes on with it, rejoins as
-        // a new member and claims what we still hold, though others have owned it meanwhile.
-        let same = self.membership.as_ref().map(|m| &m.member) == membership.as_ref().map(|m| &m.member);
-        self.thrown_out = !self.owned.is_empty() && event.kind != EventKind::Lost && !(same && membership.is_some());
-        self.membership = if self.thrown_out { None } else { membership };
-        let kind = if self.thrown_out { EventKind::Lost } else { event.kind };
-        let partitions: Vec<TopicPartition> = match self.thrown_out {
-            true => self.assigned().cloned().collect(),
-            false => event.partitions.iter().map(|(t, p)| TopicPartition::new(t.as_str(), *p)).collect(),
-        };
-        self.unanswered = Some(event);
-        self.metrics.rebalance(kind);
-        let generation = self.membership.as_ref().map(|membership| membership.generation);
-        let group = &self.options.group;
-        tracing::info!(%group, event = ?kind, partitions = %names(&partitions), generation, "group rebalances");
-        match kind {
-            EventKind::Assign => Polled::Assigned(partitions),
-            EventKind::Revoke => Polled::Revoked(partitions),
-            EventKind::Lost => Polled::Lost(partitions),
-        }
-    }
-
-    /// Answers [`Polled::Assigned`]: reading begins at the committed positions, and where there is none, at the start
-    /// that the options name.
-    pub fn assign(&mut self) -> Result<()> {
-        self.assign_at(&[])
-    }
-
-    /// As [`Consumer::assign`], but beginning at these offsets where given.
-    pub fn assign_at(&mut self, positions: &[(TopicPartition, i64)]) -> Result<()> {
-        let partitions = self.answering(EventKind::Assign)?;
-        let unknown: Vec<TopicPartition> =
-            partitions.iter().filter(|tp| !positions.iter().any(|(given, _)| given == *tp)).cloned().collect();
-        let mut all = self.positions(&unknown)?;
-        all.extend(positions.iter().filter(|(tp, _)| partitions.contains(tp)).cloned());
-        self.group.assign(&with_offsets(&all)).map_err(|error| native("take the partitions assigned", error))?;
-        self.unanswered = None;
-        let now_ms = self.env.now_ms();
-        for (partition, position) in all {
-            self.metrics.open(&partition);
-            self.owned.add(partition, position, now_ms);
-        }
-        self.metrics.assigned.set(i64::try_from(self.owned.len()).unwrap_or(i64::MAX));
-        Ok(())
-    }
-
-    /// Answers [`Polled::Revoked`] and [`Polled::Lost`].
-    pub fn release(&mut self) -> Result<()> {
-        if self.thrown_out {
-            self.disown(|_| true);
-            return self.join_anew();
-        }
-        let partitions = match &self.unanswered {
-            Some(event) if event.kind != EventKind::Assign => event.partitions.clone(),
-            _ => return Err(StreamError::fatal("release partitions", "none were revoked")),
-        };
-        self.disown(|owned| partitions.iter().any(|(t, p)| **t == *owned.topic && *p == owned.partition));
-        let list = crate::native::group::list(&partitions);
-        self.group.unassign(&list).map_err(|error| native("give back partitions", error))?;
-        self.unanswered = None;
-        Ok(())
-    }
-
-    fn disown(&mut self, gone: impl Fn(&TopicPartition) -> bool) {
-        for partition in self.owned.remove(gone) {
-            self.metrics.close(&partition);
-        }
-        self.metrics.assigned.set(i64::try_from(self.owned.len()).unwrap_or(i64::MAX));
-    }
-
-    /// Leaves and joins as a new member that owns and claims nothing.
-    fn join_anew(&mut self) -> Result<()> {
-        if let Some(event) = self.unanswered.take() {
-            self.group.give_back(event);
-        }
-        self.batch.clear();
-        self.group = join(&self.kafka, &self.options, &self.logs)?;
-        self.thrown_out = false;
-        Ok(())
-    }
-
-    fn answering(&self, kind: EventKind) -> Result<Vec<TopicPartition>> {
-        match &self.unanswered {
-            Some(event) if event.kind == kind => {
-                Ok(event.partitions.iter().map(|(t, p)| TopicPartition::new(t.as_str(), *p)).collect())
-            }
-            _ => Err(StreamError::fatal("take partitions", "none were assigned")),
-        }
-    }
-
-    /// Tells the group that the loop is alive, during work that takes long before an answer.
-    pub fn keep_alive(&mut self) {
-        self.env.beat();
-        if self.batch.is_drained() {
-            self.group.fill(&mut self.batch, BATCH, 0);
         }
     }
 
@@ -469,50 +378,10 @@ impl Consumer {
         Ok(())
     }
 
-    /// Who we are in the group as of its last word. `None`: no member, commit nothing.
-    pub(crate) fn membership(&self) -> Option<Arc<Membership>> {
-        self.membership.clone()
-    }
-
-    /// The committed positions of these, or the start by the options.
-    fn positions(&self, partitions: &[TopicPartition]) -> Result<Vec<(TopicPartition, i64)>> {
-        let committed = self.committed(partitions)?;
-        let mut all = Vec::with_capacity(partitions.len());
-        for (partition, committed) in partitions.iter().zip(committed) {
-            let position = match committed {
-                Some(offset) => offset,
-                None => self.start_of(partition)?,
-            };
-            all.push((partition.clone(), position));
-        }
-        Ok(all)
-    }
-
-    /// Where to begin when nothing is committed.
-    pub(crate) fn start_of(&self, partition: &TopicPartition) -> Result<i64> {
-        let (low, high) = self.watermarks(partition)?;
-        Ok(match self.options.start {
-            Start::Earliest => low,
-            Start::Latest => high,
-        })
-    }
-
     fn measure(&mut self) {
         self.measured = Instant::now();
         for (partition, lag) in self.lag() {
             self.metrics.set(&partition, lag);
-        }
-    }
-}
-
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        for cursor in self.owned.iter() {
-            self.metrics.close(&cursor.partition);
-        }
-        if let Some(event) = self.unanswered.take() {
-            // Closing waits for an answer to every event: the group answers those that are left to it.
-            self.group.give_back(event);
         }
     }
 }
@@ -525,13 +394,6 @@ fn is_passing(code: Code, since: Duration) -> bool {
         Code::IllegalGeneration => since < Duration::from_secs(2),
         _ => false,
     }
-}
-
-fn join(kafka: &KafkaConfig, options: &ConsumerOptions, logs: &Logs) -> Result<Group> {
-    let config = kafka.group("consumer", &options.group);
-    let group = Group::new(&config, logs.clone()).map_err(|error| bad_settings("consumer", error))?;
-    group.subscribe(&options.topics).map_err(|error| native("subscribe", error))?;
-    Ok(group)
 }
 
 pub(crate) fn native(action: &str, error: NativeError) -> StreamError {

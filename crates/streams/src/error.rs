@@ -34,6 +34,10 @@ impl StreamError {
         matches!(self, StreamError::Retry { .. })
     }
 
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, StreamError::Stopped(_))
+    }
+
     pub fn is_fatal(&self) -> bool {
         matches!(self, StreamError::Fatal { .. })
     }

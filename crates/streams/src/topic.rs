@@ -90,3 +90,50 @@ impl Cleanup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table at the head of `docs/topics.md` and this code say the same.
+    #[test]
+    fn the_documented_table_is_the_code() {
+        let page = include_str!("../../../docs/topics.md");
+        let rows: Vec<Vec<&str>> = page
+            .lines()
+            .skip_while(|line| !line.starts_with("| Topic | Partitions | Cleanup |"))
+            .skip(2)
+            .take_while(|line| line.starts_with('|'))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        let partitions_of = |name: &str| find(name).expect("a topic of ours").partitions;
+        let documented: Vec<Spec> = rows
+            .iter()
+            .map(|row| {
+                let partitions = match row[1] {
+                    "as raw" => partitions_of(RAW),
+                    "as metrics" => partitions_of(METRICS),
+                    number => number.parse().expect("a number of partitions"),
+                };
+                match row[2] {
+                    "delete, 7 d" => Spec::delete(row[0].trim_matches('`'), partitions),
+                    "compact" => Spec::compact(row[0].trim_matches('`'), partitions),
+                    other => panic!("cleanup {other} of {}", row[0]),
+                }
+            })
+            .collect();
+        assert_eq!(documented, all());
+    }
+
+    #[test]
+    fn a_write_never_rests_on_one_copy_where_there_are_three() {
+        let setting = |replication, name: &str| {
+            let settings = find(RAW).expect("a topic of ours").settings(replication);
+            settings.into_iter().find(|(found, _)| *found == name).map(|(_, value)| value)
+        };
+        assert_eq!(setting(1, "min.insync.replicas").as_deref(), Some("1"));
+        assert_eq!(setting(3, "min.insync.replicas").as_deref(), Some("2"));
+        assert_eq!(setting(3, "retention.ms").as_deref(), Some("604800000"));
+        assert_eq!(setting(3, "message.timestamp.type").as_deref(), Some("LogAppendTime"));
+    }
+}

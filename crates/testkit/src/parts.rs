@@ -37,6 +37,11 @@ impl Brokers {
         Brokers { addr: broker.addr().to_string(), _embedded: Some((broker, dir)) }
     }
 
+    /// One that somebody else has started.
+    pub fn at(addr: &str) -> Brokers {
+        Brokers { addr: addr.to_owned(), _embedded: None }
+    }
+
     pub fn is_embedded(&self) -> bool {
         self._embedded.is_some()
     }

@@ -53,6 +53,7 @@ pub(super) struct Metrics {
     pub(super) commits: IntCounterVec,
     pub(super) commit_seconds: Histogram,
     rebalances: IntCounterVec,
+    pub(super) expired: IntCounter,
 }
 
 impl Metrics {
@@ -80,6 +81,8 @@ impl Metrics {
                 "Time from the start of a commit to Kafka's answer.",
                 harness::SECONDS,
             ),
+            expired: m
+                .counter("consumer_expired_records_total", "Records that the retention took before they were read."),
             rebalances: m.counters(
                 "consumer_rebalances_total",
                 "What the group told this member.",

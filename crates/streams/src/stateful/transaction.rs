@@ -89,11 +89,6 @@ impl Transactions {
         Ok(())
     }
 
-    /// Whether the producer can do nothing more.
-    pub(super) fn is_finished(&self) -> bool {
-        self.producer.client().fatal_error().is_some()
-    }
-
     /// Writes everything in `pending` and commits `offsets`, or nothing of it.
     pub(super) fn commit(
         &self,

@@ -301,6 +301,34 @@ fn a_position_outside_the_topic_is_told_and_never_moved() {
 }
 
 #[test]
+fn records_that_expired_unread_are_counted_where_that_is_asked_for() {
+    let kit = Kit::new();
+    let (topic, group) = (kit.topic(1), unique("g"));
+    kit.send(&topic, None, &numbers(0..10));
+    let mut consumer = Consumer::new(&kit.env, &kit.kafka, ConsumerOptions::new(&group, [&topic])).unwrap();
+    let tp = join(&mut consumer).remove(0);
+    assert!(consumer.commit(&[(tp, 3)]).unwrap());
+    consumer.close().unwrap();
+    kit.admin().delete_records(&topic, 0, 8).unwrap();
+
+    let strict = ConsumerOptions::new(&group, [&topic]);
+    let mut consumer = Consumer::new(&kit.env, &kit.kafka, strict.clone()).unwrap();
+    join(&mut consumer);
+    let error = eventually(LONG, "told", || consumer.poll(TURN).err());
+    assert!(matches!(error, StreamError::OutOfRange(_)), "{error}");
+    drop(consumer);
+
+    let mut consumer = Consumer::new(&kit.env, &kit.kafka, strict.skip_expired()).unwrap();
+    join(&mut consumer);
+    let first = eventually(LONG, "a record", || match consumer.poll(TURN).unwrap() {
+        Polled::Record(record) => Some(record.offset),
+        _ => None,
+    });
+    assert_eq!(first, 8);
+    assert!(kit.env.metrics.render().contains("finflow_test_consumer_expired_records_total 5"));
+}
+
+#[test]
 fn lag_is_true_in_messages_and_in_seconds() {
     let kit = Kit::new();
     let (topic, group) = (kit.topic(1), unique("g"));

@@ -18,11 +18,19 @@ pub struct Kit {
 
 impl Kit {
     pub fn new() -> Kit {
+        Kit::with(Brokers::start())
+    }
+
+    /// On a broker that the test started itself.
+    pub fn on(addr: &str) -> Kit {
+        Kit::with(Brokers::at(addr))
+    }
+
+    fn with(brokers: Brokers) -> Kit {
         if std::env::var_os("RUST_LOG").is_some() {
             let filter = tracing_subscriber::EnvFilter::from_default_env();
             let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         }
-        let brokers = Brokers::start();
         let mut kafka = brokers.config();
         // The shortest that brokers allow: the tests wait for it.
         kafka.librdkafka.insert("session.timeout.ms".to_owned(), "6000".to_owned());

@@ -61,7 +61,11 @@ pub struct Running {
 
 impl Running {
     pub fn start(kit: &Kit, topics: &Topics, process: &str) -> Running {
-        let (env, kafka, settings) = (env(), kit.kafka.clone(), topics.settings(process));
+        Running::start_with(kit, topics, topics.settings(process))
+    }
+
+    pub fn start_with(kit: &Kit, topics: &Topics, settings: Settings) -> Running {
+        let (env, kafka) = (env(), kit.kafka.clone());
         let mut stage = Sum::new(&topics.output);
         stage.caught_up = Some(env.metrics.gauge("sum_caught_up", "For this test."));
         let inner = env.clone();
@@ -78,6 +82,16 @@ impl Running {
     pub fn stop(self) -> Ledger {
         self.env.shutdown.trigger("test");
         self.thread.join().unwrap().unwrap()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// How it ended, by itself or stopped.
+    pub fn end(self) -> anyhow::Result<Ledger> {
+        self.env.shutdown.trigger("test");
+        self.thread.join().unwrap()
     }
 
     pub fn drain(self) -> Ledger {

@@ -137,3 +137,42 @@ fn a_sleeper_that_wakes_up_writes_nothing_for_what_it_has_lost() {
     heir.drain();
     assert_exactly_once(&kit, &topics);
 }
+
+/// The broker is away for longer than sessions and transactions live.
+#[test]
+fn an_outage_costs_time_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let start = |addr| runtime.block_on(devbroker::Broker::start(devbroker::Options::new(dir.path(), addr))).unwrap();
+    let broker = start("127.0.0.1:0".parse().unwrap());
+    let addr = broker.addr();
+    let kit = Kit::on(&addr.to_string());
+    let topics = Topics::new(&kit, 2);
+    let mut settings = topics.settings("1");
+    settings.transaction_timeout = Duration::from_secs(2);
+    let running = Running::start_with(&kit, &topics, settings);
+    let feeding = Feeder::start(&kit, &topics.input);
+    until_it_grows(&kit, &topics);
+    runtime.block_on(broker.stop());
+    std::thread::sleep(Duration::from_secs(9));
+    let broker = start(addr);
+    until_it_grows(&kit, &topics);
+    feeding.stop();
+    running.drain();
+    assert_exactly_once(&kit, &topics);
+    runtime.block_on(broker.stop());
+}
+
+#[test]
+fn two_processes_of_one_transactional_id_are_told_so() {
+    let kit = Kit::new();
+    let topics = Topics::new(&kit, 2);
+    let feeding = Feeder::start(&kit, &topics.input);
+    let (one, two) = (Running::start(&kit, &topics, "same"), Running::start(&kit, &topics, "same"));
+    eventually(LONG, "one of them gives up", || (one.has_ended() || two.has_ended()).then_some(()));
+    let told = [one.end(), two.end()].into_iter().find_map(Result::err).expect("the one that gave up says why");
+    assert!(format!("{told:#}").contains("another process use the same transactional id"), "{told:#}");
+    feeding.stop();
+    Running::start(&kit, &topics, "same").drain();
+    assert_exactly_once(&kit, &topics);
+}

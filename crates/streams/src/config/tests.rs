@@ -1,0 +1,68 @@
+use super::*;
+
+fn with(name: &str, value: &str) -> KafkaConfig {
+    KafkaConfig { librdkafka: BTreeMap::from([(name.to_owned(), value.to_owned())]), ..KafkaConfig::default() }
+}
+
+fn refused(config: &KafkaConfig, part: &str) {
+    let error = config.validate().expect_err(part);
+    assert!(error.contains(part), "{error}");
+}
+
+#[test]
+fn what_guarantees_rest_on_cannot_be_changed_and_the_refusal_says_what_to_do() {
+    for (name, instead) in GUARDED {
+        refused(&with(name, "true"), instead);
+    }
+    assert_eq!(with("queued.max.messages.kbytes", "1024").validate(), Ok(()));
+    refused(&with("queued.max.mesages.kbytes", "1024"), "queued.max.mesages.kbytes");
+    refused(&KafkaConfig { brokers: " ".to_owned(), ..KafkaConfig::default() }, "host:port");
+}
+
+#[test]
+fn the_map_wins_over_our_defaults() {
+    let config = with("linger.ms", "50").producer("test");
+    assert_eq!((config.get("linger.ms"), config.get("acks")), (Some("50"), Some("all")));
+    let config = with("session.timeout.ms", "9000").group("test", "g");
+    assert_eq!(config.get("session.timeout.ms"), Some("9000"));
+    assert_eq!(config.get("partition.assignment.strategy"), Some("cooperative-sticky"));
+}
+
+#[test]
+fn the_new_group_protocol_refuses_what_it_does_not_have_and_names_the_replacement() {
+    for (name, instead) in CLASSIC_ONLY {
+        let mut config = with(name, "6000");
+        config.group_protocol = GroupProtocol::Consumer;
+        refused(&config, instead);
+    }
+    let config = KafkaConfig { group_protocol: GroupProtocol::Consumer, ..KafkaConfig::default() };
+    assert_eq!(config.validate(), Ok(()));
+    let group = config.group("test", "g");
+    for (name, _) in CLASSIC_ONLY {
+        assert_eq!(group.get(name), None, "librdkafka refuses it");
+    }
+}
+
+#[test]
+fn security_is_whole_or_refused() {
+    let config = |change: fn(&mut Security)| {
+        let mut config = KafkaConfig::default();
+        change(&mut config.security);
+        config
+    };
+    refused(&config(|s| s.protocol = Protocol::SaslSsl), "both username and password");
+    refused(&config(|s| s.username = "finflow".to_owned()), "of no use without");
+    refused(&config(|s| s.ca = "/ca.pem".to_owned()), "of no use without ssl");
+    let tls = config(|s| (s.protocol, s.cert) = (Protocol::Ssl, "/cert.pem".to_owned()));
+    refused(&tls, "belong together");
+    let tls = config(|s| (s.protocol, s.ca) = (Protocol::Ssl, "/no/such/ca.pem".to_owned()));
+    refused(&tls, "there is no file /no/such/ca.pem");
+    let scram = config(|s| {
+        s.protocol = Protocol::SaslPlaintext;
+        (s.username, s.password) = ("finflow".to_owned(), Secret::new("hush"));
+    });
+    assert_eq!(scram.validate(), Ok(()));
+    let base = scram.base("test");
+    assert_eq!((base.get("sasl.mechanism"), base.get("sasl.password")), (Some("SCRAM-SHA-512"), Some("hush")));
+    assert!(!format!("{scram:?}").contains("hush"), "shown");
+}

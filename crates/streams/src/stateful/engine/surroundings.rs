@@ -1,0 +1,57 @@
+//! What a stage needs to find in the cluster, and what it is called there.
+
+use anyhow::{Context, bail};
+
+use crate::admin::Admin;
+use crate::env::Env;
+use crate::stateful::Settings;
+use crate::stateful::meta::Expected;
+
+/// What is in the cluster that the stage depends on: waits for the topics, then looks at them.
+pub(super) fn look_around(env: &Env, admin: &Admin, settings: &Settings, layout: u32) -> anyhow::Result<Expected> {
+    let mut topics = vec![settings.input.as_str(), settings.changelog.as_str(), settings.dead_letters.as_str()];
+    topics.extend(settings.outputs.iter().map(String::as_str));
+    admin.wait_for(&topics)?;
+    let input = env.ask("describe the input", || admin.describe(&settings.input))?;
+    let input = input.with_context(|| format!("the topic {} was deleted just now", settings.input))?;
+    if input.topic_id.is_zero() {
+        bail!("the broker gives {} no id: topics have one since Kafka 2.8, and the state needs it", settings.input);
+    }
+    check_partitions(env, admin, settings, input.partitions)?;
+    Ok(Expected {
+        layout,
+        group: settings.group.clone(),
+        input: settings.input.clone(),
+        topic_id: input.topic_id.to_string(),
+        partitions: input.partitions,
+        changelog: settings.changelog.clone(),
+    })
+}
+
+/// Partition n of the changelog belongs to partition n of the input, for as long as both have as many as at the start.
+pub(super) fn check_partitions(env: &Env, admin: &Admin, settings: &Settings, expected: i32) -> anyhow::Result<()> {
+    let there = env.ask("list the topics", || admin.list())?;
+    for topic in [&settings.input, &settings.changelog] {
+        let found = there.get(topic).copied().unwrap_or(0);
+        if found != expected {
+            bail!(
+                "{topic} has {found} partitions, expected {expected}: {} and {} must have as many as each other, and keep \
+                 them. A different number moves keys between partitions, away from their state: make new topics with \
+                 the number you want and let the stage finish the old ones first",
+                settings.input,
+                settings.changelog
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The same at each start of this process, and never two processes at once.
+pub(super) fn transactional_id(settings: &Settings) -> String {
+    if !settings.transactional_id.is_empty() {
+        return settings.transactional_id.clone();
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
+    let host = host.map(|host| host.trim().to_owned()).filter(|host| !host.is_empty());
+    format!("{}-{}", settings.group, host.unwrap_or_else(|| "host".to_owned()))
+}
