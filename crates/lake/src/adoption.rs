@@ -144,3 +144,79 @@ impl Adoption {
         Ok(Sealed { claim: self.claim.claim, slots: slots.collect(), missing: self.missing })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::range::Range;
+    use crate::{Claim, Format};
+
+    fn value(offset: i64) -> Vec<u8> {
+        format!(
+            r#"{{"kind":"trade","schema_version":1,"venue":"X","symbol":"X:A","price":{},"quantity":1,"event_time":0}}"#,
+            offset + 1
+        )
+        .into_bytes()
+    }
+
+    fn record(offset: i64, value: &[u8]) -> Record<'_> {
+        Record { offset, timestamp_ms: 0, key: None, value: Some(value), headers: &[] }
+    }
+
+    /// Offsets 0 to 5, of which 2 is a marker.
+    fn claim() -> Checked {
+        let source = Source::new("raw", "id", 0);
+        let mut range = Range::new(source.clone(), Feed::Raw, Format::JsonlGz, 0);
+        for offset in [0, 1, 3, 4, 5] {
+            range.push(&record(offset, &value(offset)));
+        }
+        let claim = range.seal("w", "test").claim;
+        assert_eq!((claim.records, claim.markers, claim.rows()), (5, 1, 5));
+        Claim::read(&claim.to_json(), &source, Some(0)).unwrap()
+    }
+
+    fn adopt(offsets: &[i64], low: i64, change: impl Fn(i64) -> Vec<u8>) -> Result<Sealed, ChainError> {
+        let mut adoption = Adoption::new(claim(), Feed::Raw, &[0]);
+        for offset in offsets {
+            adoption.push(&record(*offset, &change(*offset)));
+        }
+        adoption.finish(low)
+    }
+
+    #[test]
+    fn the_same_records_finish_the_claim() {
+        let sealed = adopt(&[0, 1, 3, 4, 5], 0, value).unwrap();
+        assert!(sealed.missing.is_empty());
+        assert_eq!(sealed.encode().size().rows, 5);
+    }
+
+    #[test]
+    fn what_retention_took_is_listed() {
+        let sealed = adopt(&[3, 4, 5], 3, value).unwrap();
+        assert_eq!(sealed.missing[&0], [0, 1], "the marker is not missing");
+        assert_eq!(sealed.encode().size().rows, 3);
+        assert_eq!(adopt(&[], 9, value).unwrap().encode().size().rows, 0);
+    }
+
+    #[test]
+    fn any_other_difference_is_refused() {
+        let other = |offset| if offset == 3 { value(99) } else { value(offset) };
+        for (case, result) in [
+            ("another value", adopt(&[0, 1, 3, 4, 5], 0, other)),
+            ("a record less, though the log has it", adopt(&[0, 1, 3, 5], 0, value)),
+            ("a record more", adopt(&[0, 1, 2, 3, 4, 5], 0, value)),
+            ("the last one missing, though the log has it", adopt(&[0, 1, 3, 4], 2, value)),
+        ] {
+            assert!(matches!(result, Err(ChainError::Mismatch { .. })), "{case}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_claim_and_what_lies_beyond_end_the_reading() {
+        let mut adoption = Adoption::new(claim(), Feed::Raw, &[0]);
+        assert_eq!(adoption.push(&record(4, &value(4))), Progress::More);
+        assert_eq!(adoption.push(&record(5, &value(5))), Progress::Complete);
+        let mut adoption = Adoption::new(claim(), Feed::Raw, &[0]);
+        assert_eq!(adoption.push(&record(6, &value(6))), Progress::Complete);
+    }
+}

@@ -181,3 +181,58 @@ impl Checked {
 pub fn message_key(template: &str, offset: i64) -> String {
     template.replace(OFFSET, &format!("{offset:020}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source() -> Source {
+        Source::new("raw", "id", 1)
+    }
+
+    fn claim() -> Claim {
+        let mut runs = Runs::default();
+        for (target, offsets) in
+            [(Target::Object(0), 3), (Target::Marker, 1), (Target::Skip, 2), (Target::Object(1), 1)]
+        {
+            runs.push(target, offsets);
+        }
+        let mut claim = Claim::empty(&source(), 10, 16, Kind::Data, "w", "size");
+        claim.layout = Format::JsonlGz.id().to_owned();
+        (claim.records, claim.markers, claim.runs) = (6, 1, runs.encode());
+        claim.skips.insert("heartbeat".to_owned(), 2);
+        let object = |key: &str, rows, first, last| ClaimedObject { key: key.to_owned(), rows, first, last };
+        claim.objects = vec![object("a", 3, 10, 12), object("b-{offset}", 1, 16, 16)];
+        claim
+    }
+
+    #[test]
+    fn a_claim_reads_back_with_its_keys() {
+        let checked = Claim::read(&claim().to_json(), &source(), Some(10)).unwrap();
+        assert_eq!(checked.claim, claim());
+        assert_eq!(checked.keys(0), ["a"]);
+        assert_eq!(checked.keys(1), ["b-00000000000000000016"]);
+    }
+
+    #[test]
+    fn a_claim_that_does_not_add_up_is_refused() {
+        type Breaks = fn(&mut Claim);
+        let broken: [(Breaks, &str); 8] = [
+            (|c| c.v = 2, "version 2"),
+            (|c| c.topic_id = "other".to_owned(), "under the key of"),
+            (|c| c.end = 9, "from 10 to 9"),
+            (|c| c.layout = "parquet/9".to_owned(), "run the version that wrote it"),
+            (|c| c.records += 1, "disagree"),
+            (|c| c.objects[0].rows += 1, "disagree"),
+            (|c| drop(c.objects.pop()), "an object too many"),
+            (|c| c.runs = "%".to_owned(), "base64"),
+        ];
+        for (breaks, words) in broken {
+            let mut claim = claim();
+            breaks(&mut claim);
+            let error = Claim::read(&claim.to_json(), &source(), Some(10)).unwrap_err();
+            assert!(error.contains(words), "{words} in {error}");
+        }
+        assert!(Claim::read(b"{", &source(), None).is_err());
+    }
+}

@@ -141,3 +141,55 @@ impl DeadLetter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(record: &Record<'_>) -> serde_json::Value {
+        let Ok(placed) = read(Feed::DeadLetters, record) else { panic!("everything there is a row") };
+        let mut out = Vec::new();
+        placed.row.encode(&mut out);
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn a_dead_letter_keeps_its_bytes_headers_and_origin() {
+        let headers: &[(&str, &[u8])] = &[
+            ("source", b"\xff"),
+            ("finflow-dlq-reason", b"not_json"),
+            ("finflow-dlq-topic", b"raw-market-data"),
+            ("finflow-dlq-partition", b"2"),
+            ("finflow-dlq-offset", b"41"),
+        ];
+        let record =
+            Record { offset: 0, timestamp_ms: 1_723_161_255_400, key: Some(b"k"), value: Some(b"\x00{"), headers };
+        let row = letter(&record);
+        assert_eq!(row["reason"], "not_json");
+        assert_eq!((&row["source_partition"], &row["source_offset"]), (&2.into(), &41.into()));
+        assert_eq!((&row["key"], &row["value"]), (&"aw==".into(), &"AHs=".into()));
+        assert_eq!(row["headers"], serde_json::json!([["source", "/w=="]]));
+        assert_eq!(row["time"], 1_723_161_255_400_000_000_i64);
+    }
+
+    #[test]
+    fn an_alien_on_the_dead_letter_topic_is_a_row_too() {
+        let record = Record { offset: 0, timestamp_ms: -1, key: None, value: None, headers: &[] };
+        let row = letter(&record);
+        assert!(row["reason"].is_null() && row["value"].is_null());
+        assert_eq!(row["time"], 0);
+    }
+
+    #[test]
+    fn what_the_feed_does_not_fit_is_a_skip_with_its_reason() {
+        let skip = |feed, value| {
+            let record = Record { offset: 0, timestamp_ms: 0, key: None, value, headers: &[] };
+            read(feed, &record).err()
+        };
+        assert_eq!(skip(Feed::Raw, None), Some("tombstone"));
+        assert_eq!(skip(Feed::Raw, Some(b"{")), Some("not_json"));
+        for feed in [Feed::Metrics, Feed::Alerts] {
+            assert!(skip(feed, Some(b"{\"kind\":\"trade\"}")).is_some());
+        }
+    }
+}

@@ -76,3 +76,59 @@ fn write_row(out: &mut Vec<u8>, row: &Row, at: Coordinates<'_>) {
     write!(out, r#","_topic":"{topic}","_partition":{partition},"_offset":{offset}}}"#)
         .expect("writing to memory cannot fail");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::row::{self, Feed, Record};
+
+    const TRADE: &[u8] = br#"{"kind":"trade","schema_version":1,"venue":"X","symbol":"X:A","price":"61837.630","quantity":2e-2,"event_time":7}"#;
+
+    fn push(rows: &mut dyn Rows, offset: i64) {
+        let record = Record { offset, timestamp_ms: 0, key: None, value: Some(TRADE), headers: &[] };
+        let Ok(placed) = row::read(Feed::Raw, &record) else { panic!("a trade") };
+        rows.push(&placed.row, Coordinates { topic: "raw", partition: 3, offset });
+    }
+
+    #[test]
+    fn a_line_is_the_event_in_its_one_form_with_its_coordinates() {
+        let mut rows = Box::new(Lines::default());
+        push(&mut *rows, 41);
+        push(&mut *rows, 42);
+        let bodies = rows.finish();
+        assert_eq!((bodies.len(), bodies[0].rows, bodies[0].offset), (1, 2, None));
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&*bodies[0].bytes).read_to_string(&mut text).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2);
+        // Exact numbers in their shortest form, whatever the producer wrote.
+        assert!(lines[0].contains(r#""price":61837.63,"quantity":0.02,"#), "{}", lines[0]);
+        assert!(lines[1].ends_with(r#","_topic":"raw","_partition":3,"_offset":42}"#), "{}", lines[1]);
+    }
+
+    #[test]
+    fn the_same_rows_are_the_same_bytes() {
+        let bytes = || {
+            let mut rows = Box::new(Lines::default());
+            (0..100).for_each(|offset| push(&mut *rows, offset));
+            rows.finish().remove(0).bytes
+        };
+        let bytes = [bytes(), bytes()];
+        assert_eq!(bytes[0], bytes[1]);
+        assert_eq!(bytes[0][4..8], [0; 4], "the time in the header of gzip");
+    }
+
+    #[test]
+    fn a_message_that_is_lost_leaves_an_empty_object() {
+        let mut rows = Box::new(Messages::default());
+        push(&mut *rows, 5);
+        rows.lost(6);
+        let bodies = rows.finish();
+        assert_eq!(
+            bodies.iter().map(|body| (body.offset, body.rows)).collect::<Vec<_>>(),
+            [(Some(5), 1), (Some(6), 0)]
+        );
+    }
+}

@@ -66,12 +66,14 @@ fn a_topic_that_is_made_again_is_another_topic() {
 }
 
 #[test]
-fn a_partition_that_is_added_is_stored_from_its_first_record() {
+fn each_partition_has_a_chain_of_its_own_from_offset_0() {
     let world = World::new("grow", [2, 1, 1, 1]);
     for partition in 0..2 {
         world.send(&world.config.input, partition, World::trade(partition.into(), crate::world::MIDNIGHT).as_bytes());
     }
     world.flush();
     assert_eq!(world.drain().rows, 2);
-    assert_eq!(world.claims(&world.config.input, 1).len(), 1);
+    for partition in 0..2 {
+        world.assert_exactly_once(&world.config.input, partition, 1);
+    }
 }
