@@ -26,16 +26,10 @@ pub(crate) struct Guard {
 
 impl Guard {
     pub(crate) fn new(service: S3Service) -> Self {
-        Self {
-            service,
-            writes: Arc::default(),
-        }
+        Self { service, writes: Arc::default() }
     }
 
-    pub(crate) async fn call(
-        &self,
-        request: Request<hyper::body::Incoming>,
-    ) -> Result<HttpResponse, HttpError> {
+    pub(crate) async fn call(&self, request: Request<hyper::body::Incoming>) -> Result<HttpResponse, HttpError> {
         let writes = matches!(*request.method(), Method::PUT | Method::POST);
         if !writes || !request.headers().contains_key(IF_NONE_MATCH) {
             return self.service.call(request.map(Body::from)).await;
@@ -54,7 +48,6 @@ impl Guard {
             let _one_at_a_time = writes.lock().await;
             service.call(request).await
         });
-        done.await
-            .unwrap_or_else(|error| Err(HttpError::new(Box::new(error))))
+        done.await.unwrap_or_else(|error| Err(HttpError::new(Box::new(error))))
     }
 }

@@ -56,38 +56,25 @@ impl Options {
         let dir = self.dir.display();
         for bucket in &self.buckets {
             let path = self.dir.join(bucket);
-            std::fs::create_dir_all(&path).with_context(|| {
-                format!(
-                    "make the folder {} of the embedded S3; is it writable?",
-                    path.display()
-                )
-            })?;
+            std::fs::create_dir_all(&path)
+                .with_context(|| format!("make the folder {} of the embedded S3; is it writable?", path.display()))?;
         }
         let lock = lock(&self.dir)?;
-        let files = s3s_fs::FileSystem::new(&self.dir).map_err(|error| {
-            anyhow::anyhow!("open the folder {dir} of the embedded S3: {error:?}")
-        })?;
+        let files = s3s_fs::FileSystem::new(&self.dir)
+            .map_err(|error| anyhow::anyhow!("open the folder {dir} of the embedded S3: {error:?}"))?;
         let mut builder = S3ServiceBuilder::new(files);
         builder.set_auth(SimpleAuth::from_single(self.access_key, self.secret_key));
 
         let listener = TcpListener::bind(self.addr).await.with_context(|| {
-            format!("listen on {} for the embedded S3; if the port is taken, choose another or end its owner", self.addr)
+            format!(
+                "listen on {} for the embedded S3; if the port is taken, choose another or end its owner",
+                self.addr
+            )
         })?;
-        let addr = listener
-            .local_addr()
-            .context("read the address of the embedded S3")?;
+        let addr = listener.local_addr().context("read the address of the embedded S3")?;
         let stop = CancellationToken::new();
-        let task = tokio::spawn(serve::accept(
-            listener,
-            guard::Guard::new(builder.build()),
-            stop.clone(),
-        ));
-        Ok(Server {
-            addr,
-            stop,
-            task,
-            _lock: lock,
-        })
+        let task = tokio::spawn(serve::accept(listener, guard::Guard::new(builder.build()), stop.clone()));
+        Ok(Server { addr, stop, task, _lock: lock })
     }
 }
 
@@ -132,18 +119,12 @@ impl Drop for Server {
 /// Two servers on one folder would each guard only their own writes.
 fn lock(dir: &Path) -> anyhow::Result<File> {
     let path = dir.join(".lock");
-    let file = File::create(&path)
-        .with_context(|| format!("open {}; is the folder writable?", path.display()))?;
+    let file = File::create(&path).with_context(|| format!("open {}; is the folder writable?", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            bail!(
-                "another process serves {} already; end it or use another folder",
-                dir.display()
-            )
+            bail!("another process serves {} already; end it or use another folder", dir.display())
         }
-        Err(TryLockError::Error(error)) => {
-            Err(error).with_context(|| format!("lock {}", path.display()))
-        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
     }
 }

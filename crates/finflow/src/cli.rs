@@ -6,7 +6,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Debug, Parser)]
-#[command(name = "finflow", version, about = "Market data through Kafka to metrics, alerts and S3", propagate_version = true)]
+#[command(
+    name = "finflow",
+    version,
+    about = "Market data through Kafka to metrics, alerts and S3",
+    propagate_version = true
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

@@ -38,7 +38,10 @@ fn apply(args: &TopicsArgs) -> anyhow::Result<()> {
             println!("unchanged  {name}");
         }
         for d in &applied.differs {
-            println!("differs    {}: {} is {}, Finflow expects {}; nothing was changed", d.topic, d.what, d.found, d.wanted);
+            println!(
+                "differs    {}: {} is {}, Finflow expects {}; nothing was changed",
+                d.topic, d.what, d.found, d.wanted
+            );
         }
     }
     if !applied.differs.is_empty() {

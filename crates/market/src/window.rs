@@ -12,8 +12,9 @@
 //! and the state stays; should a trade come after all, a further revision follows.
 //!
 //! **Promises.**
-//! - The last record of a window is a function of its trades: speed, batches, restarts and, among trades in time, order change no
-//!   byte of it save `rev`, `closed_by` and the provenance (`input`, `late`, `duplicate`).
+//! - The last record of a window is a function of the partition's records: speed, batches, the clock and restarts change no byte
+//!   of it save `rev` and `closed_by`. Among trades in time their order changes nothing either, save the provenance (`input`, `late`,
+//!   `duplicate`).
 //! - Sums are exact; quotients are rounded half-even to 12 digits, once.
 //! - A restored fold continues exactly as the saved one would have ([`Fold::save`], [`Fold::restore`]).
 //! - A trade costs one update per grid of panes ([`layout`]), however many windows overlap.

@@ -94,7 +94,7 @@ fn a_transaction_that_takes_too_long_is_rolled_back() {
     let target = Target::new();
     let topic = unique("slow");
     create(&target.addr, &topic, 1, &[]);
-    let producer = transactional(&target.addr, &unique("slow-id"), "1000");
+    let producer = transactional(&target.addr, &unique("slow-id"), "6000");
     producer.begin_transaction().unwrap();
     send(&producer, &topic, 0, "k", "too slow");
     flush(&producer);

@@ -7,9 +7,18 @@ use anyhow::Context as _;
 
 /// Trades of 2024-08-08, 23:54 to midnight UTC; origin and licence in testdata/README.md.
 const FILES: [(&str, &[u8]); 3] = [
-    ("spot_btcusdt_20240808.trades.csv.gz", include_bytes!("../../../../testdata/binance/spot_btcusdt_20240808.trades.csv.gz")),
-    ("spot_ethusdt_20240808.trades.csv.gz", include_bytes!("../../../../testdata/binance/spot_ethusdt_20240808.trades.csv.gz")),
-    ("usdm_btcusdt_20240808.trades.csv.gz", include_bytes!("../../../../testdata/binance/usdm_btcusdt_20240808.trades.csv.gz")),
+    (
+        "spot_btcusdt_20240808.trades.csv.gz",
+        include_bytes!("../../../../testdata/binance/spot_btcusdt_20240808.trades.csv.gz"),
+    ),
+    (
+        "spot_ethusdt_20240808.trades.csv.gz",
+        include_bytes!("../../../../testdata/binance/spot_ethusdt_20240808.trades.csv.gz"),
+    ),
+    (
+        "usdm_btcusdt_20240808.trades.csv.gz",
+        include_bytes!("../../../../testdata/binance/usdm_btcusdt_20240808.trades.csv.gz"),
+    ),
 ];
 
 /// Writes the recordings below `state` and returns their paths: ingest reads files, these are not special to it.

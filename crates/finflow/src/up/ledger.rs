@@ -22,7 +22,8 @@ impl Ledger {
         for (reason, count) in &self.aggregate.ledger.dead_letters {
             *invalid.entry(reason.clone()).or_default() += count;
         }
-        let outcomes = Outcome::ALL.iter().map(|outcome| (outcome.as_str().to_owned(), self.aggregate.outcomes.get(*outcome)));
+        let outcomes =
+            Outcome::ALL.iter().map(|outcome| (outcome.as_str().to_owned(), self.aggregate.outcomes.get(*outcome)));
         Ok(Report {
             read: self.ingest.read,
             topics: self.topics(admin)?,

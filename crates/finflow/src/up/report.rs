@@ -45,11 +45,13 @@ impl Report {
     /// The same for a person.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let mut line = |name: &str, value: String| writeln!(text, "{name:<12} {value}").expect("a string takes everything");
+        let mut line =
+            |name: &str, value: String| writeln!(text, "{name:<12} {value}").expect("a string takes everything");
         line("read", grouped(self.read));
         for (topic, partitions) in &self.topics {
             let produced: u64 = partitions.values().map(|counts| counts.produced).sum();
-            let ends: Vec<String> = partitions.iter().map(|(partition, counts)| format!("{partition}:{}", counts.end)).collect();
+            let ends: Vec<String> =
+                partitions.iter().map(|(partition, counts)| format!("{partition}:{}", counts.end)).collect();
             line("produced", format!("{:>12}  {topic}  (ends {})", grouped(produced), ends.join(" ")));
         }
         line("consumed", format!("{}  = {}", grouped(self.consumed), counted(&self.outcomes)));

@@ -76,7 +76,11 @@ impl Configs {
 
     /// What a person can open or point a tool at.
     pub fn addresses(&self) -> String {
-        let admin = self.ingest.common().admin.map_or("off".to_owned(), |addr| format!("http://{addr}/metrics and the ports after it"));
+        let admin = self
+            .ingest
+            .common()
+            .admin
+            .map_or("off".to_owned(), |addr| format!("http://{addr}/metrics and the ports after it"));
         format!(
             "page   http://{}\nkafka  {}\ns3     {}/{}\nadmin  {admin}\nCtrl-C ends it; the next run on the same state goes on where this one stopped.",
             self.gateway.http, self.ingest.kafka.brokers, self.store.s3.endpoint, self.store.s3.bucket,

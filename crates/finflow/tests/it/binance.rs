@@ -84,7 +84,10 @@ fn against_klines(bars: &BTreeMap<(String, i64), Metrics>, klines: &Path) {
         let bar = &bars[&("BINANCE_USDM:BTCUSDT".to_owned(), start)];
         let exact = |text: &str| text.parse::<market::Decimal>().expect("a number").to_string();
         let text = |price: Option<market::Price>| price.expect("a price").to_string();
-        assert_eq!([text(bar.open), text(bar.high), text(bar.low), text(bar.close)], [1, 2, 3, 4].map(|i| exact(field[i])));
+        assert_eq!(
+            [text(bar.open), text(bar.high), text(bar.low), text(bar.close)],
+            [1, 2, 3, 4].map(|i| exact(field[i]))
+        );
         assert_eq!(bar.volume.to_string(), exact(field[5]));
         assert_eq!(bar.quote_volume.expect("quote volume").to_string(), exact(field[7]));
         assert_eq!(bar.trade_count.to_string(), field[8]);

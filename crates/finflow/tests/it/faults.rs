@@ -74,9 +74,7 @@ fn assert_whole(outside: &Outside, summary: &Value, rows: usize) {
 }
 
 fn some_on_disk(folder: &Path) {
-    testkit::eventually(DEADLINE, "the run has begun", || {
-        (crate::restart::size_bytes(folder) > 60_000).then_some(())
-    });
+    testkit::eventually(DEADLINE, "the run has begun", || (crate::restart::size_bytes(folder) > 60_000).then_some(()));
 }
 
 #[test]
@@ -114,17 +112,21 @@ fn an_s3_that_goes_away_and_comes_back_loses_nothing() {
 /// Bytes that are no record of ours, in every topic there is: each stage goes on, and what nobody can read is counted.
 #[test]
 fn an_alien_record_in_every_topic_stops_no_stage() {
-    const ALIENS: [&[u8]; 5] = [b"", b"\xff\xfe\x00", b"{\"kind\":\"ufo\",\"schema_version\":1}", b"[1,2", b"{\"kind\":\"trade\"}"];
+    const ALIENS: [&[u8]; 5] =
+        [b"", b"\xff\xfe\x00", b"{\"kind\":\"ufo\",\"schema_version\":1}", b"[1,2", b"{\"kind\":\"trade\"}"];
     let outside = Outside::new();
     let _s3 = outside.start_s3();
     let broker = outside.start_kafka();
     let kafka = streams::KafkaConfig { brokers: outside.kafka.to_string(), ..Default::default() };
     let env = Env::standalone("test", &Shutdown::new());
-    streams::Admin::new(&env, &kafka).and_then(|admin| admin.apply(&streams::topic::all(), 1)).expect("topics are made");
+    streams::Admin::new(&env, &kafka)
+        .and_then(|admin| admin.apply(&streams::topic::all(), 1))
+        .expect("topics are made");
     let producer = Producer::new(&env, &kafka).expect("a producer");
     for spec in streams::topic::all() {
         for alien in &ALIENS {
-            let out = Outgoing { topic: &spec.name, partition: None, key: Some(b"alien"), value: Some(alien), headers: &[] };
+            let out =
+                Outgoing { topic: &spec.name, partition: None, key: Some(b"alien"), value: Some(alien), headers: &[] };
             producer.send(&out).expect("it is queued");
         }
     }

@@ -48,7 +48,8 @@ fn every_row_is_in_kafka_once_and_on_s3_once() {
 
 #[test]
 fn the_whole_data_set() {
-    let (Some(file), Some(facts)) = (testkit::shared("data/index/indexProcessed.csv.gz"), testkit::shared("data/index/facts.csv"))
+    let (Some(file), Some(facts)) =
+        (testkit::shared("data/index/indexProcessed.csv.gz"), testkit::shared("data/index/facts.csv"))
     else {
         return;
     };

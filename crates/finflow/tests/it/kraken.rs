@@ -18,9 +18,10 @@ fn cut(vwap: &str) -> String {
 
 #[test]
 fn two_hundred_and_seventy_three_minutes_agree_with_kraken() {
-    let (Some(trades), Some(ohlc)) =
-        (testkit::shared("data/kraken_rest/XBTUSDT-trades.json.gz"), testkit::shared("data/kraken_rest/XBTUSDT-ohlc-1m.json.gz"))
-    else {
+    let (Some(trades), Some(ohlc)) = (
+        testkit::shared("data/kraken_rest/XBTUSDT-trades.json.gz"),
+        testkit::shared("data/kraken_rest/XBTUSDT-ohlc-1m.json.gz"),
+    ) else {
         return;
     };
     let state = State::new();

@@ -10,8 +10,15 @@ const LONG: [(&str, &str); 2] = [
 ];
 
 const SERVICES: [&str; 6] = ["ingest", "aggregate", "alert", "store", "logger", "gateway"];
-const FILES: [&str; 7] =
-    ["src/main.rs", "src/lib.rs", "src/config.rs", "src/pipeline.rs", "src/observe.rs", "src/error.rs", "tests/it/main.rs"];
+const FILES: [&str; 7] = [
+    "src/main.rs",
+    "src/lib.rs",
+    "src/config.rs",
+    "src/pipeline.rs",
+    "src/observe.rs",
+    "src/error.rs",
+    "tests/it/main.rs",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -67,7 +74,8 @@ fn every_service_has_the_same_files() {
             let path = root().join("services").join(service).join(file);
             assert!(path.exists(), "services/{service} has no {file}");
         }
-        let main = std::fs::read_to_string(root().join("services").join(service).join("src/main.rs")).expect("readable");
+        let main =
+            std::fs::read_to_string(root().join("services").join(service).join("src/main.rs")).expect("readable");
         assert!(main.lines().count() <= 15, "services/{service}/src/main.rs is more than a few lines");
     }
 }

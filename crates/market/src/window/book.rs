@@ -77,7 +77,7 @@ struct Lane {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark {
     next_rev: u32,
-    /// The version of the window's content that was told.
+    /// The version of the window's content that was told: [`Book::version`].
     version: u64,
     /// It was told as final, by the clock.
     by_clock: bool,
@@ -198,6 +198,7 @@ impl Book {
             let start = floor(time, settings.layout.grids[grid].pane);
             if let Some(pane) = lane.find(start) {
                 pane.add_duplicate();
+                self.clock.at_rest = false;
             }
         }
     }
@@ -209,8 +210,6 @@ impl Book {
         let lane = &mut self.grids[grid];
         if lane.since.is_none_or(|since| time < since) {
             lane.since = Some(time);
-            // Windows that were partial may be so no more.
-            lane.panes.iter_mut().for_each(Pane::touch);
         }
         if let Some(pane) = lane.find(start) {
             pane.add(folded);
@@ -263,10 +262,7 @@ impl Book {
             self.gaps.remove(0);
         }
         self.gaps.push((from, to));
-        for (lane, grid) in self.grids.iter_mut().zip(&settings.layout.grids) {
-            let broken = |p: &&mut Pane| p.start <= to && p.start.saturating_add(grid.pane) > from;
-            lane.panes.iter_mut().filter(broken).for_each(Pane::touch);
-        }
+        self.clock.at_rest = false;
     }
 
     /// Moves the watermark forward, settles what is behind it, and closes what is due.

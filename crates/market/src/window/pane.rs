@@ -171,7 +171,7 @@ impl Pane {
     }
 
     /// Notes that records made from this pane are no more what they were.
-    pub fn touch(&mut self) {
+    fn touch(&mut self) {
         self.version += 1;
         self.dirty = true;
     }

@@ -111,6 +111,11 @@ impl Consumer {
         }
     }
 
+    /// Whether the next `poll` will tell of a rebalance.
+    pub(crate) fn has_event(&self) -> bool {
+        self.group.has_event()
+    }
+
     /// Who we are in the group as of its last word. `None`: no member, commit nothing.
     pub(crate) fn membership(&self) -> Option<Arc<Membership>> {
         self.membership.clone()

@@ -229,6 +229,8 @@ impl<'a, S: Stage> Engine<'a, S> {
         // While held the group must be heard, however much is pending.
         while self.held || !self.full() {
             match self.consumer.poll(waiting)? {
+                // They are read again once the state is back.
+                Polled::Record(_) if self.broken.is_some() => continue,
                 Polled::Record(record) => {
                     let Some(part) = self.parts.get_mut(&record.partition) else { continue };
                     if self.folded == 0 {
@@ -242,6 +244,7 @@ impl<'a, S: Stage> Engine<'a, S> {
                     part.touched = true;
                     part.reached = None;
                 }
+                Polled::CaughtUp(..) if self.broken.is_some() => {}
                 Polled::CaughtUp(partition, offset) => {
                     if let Some(part) = self.parts.get_mut(&partition.partition) {
                         part.reached = Some(offset);

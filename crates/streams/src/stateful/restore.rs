@@ -7,7 +7,7 @@
 //!
 //! Read the state first and a transaction of the old owner that commits in between is counted, but its state is missed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -36,19 +36,37 @@ pub(super) struct Restored<P> {
     pub leftovers: Vec<Vec<u8>>,
 }
 
+impl<P> Restored<P> {
+    pub(super) fn nothing(state: P) -> Self {
+        Restored { state, next_offset: None, counts: Counts::default(), leftovers: Vec::new() }
+    }
+}
+
 pub(super) struct Restorer<'a> {
     pub env: &'a Env,
     pub kafka: &'a KafkaConfig,
     pub admin: &'a Admin,
     pub expected: &'a Expected,
-    pub rebuild: bool,
+    /// Partitions whose state is to be thrown away.
+    pub rebuild: &'a BTreeSet<i32>,
     pub restored_records: &'a prometheus::IntCounter,
+}
+
+/// State and position that do not belong together.
+///
+/// Seen once it may be a reader's illusion: we may have lost the partition without knowing it yet, and its new owner
+/// commits between one look and the next. Seen twice the same it is a fact.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Disagreement {
+    pub text: String,
+    committed: Option<i64>,
+    state: Option<i64>,
 }
 
 struct Found<P> {
     state: P,
     meta: Option<Meta>,
-    keys: std::collections::BTreeSet<Vec<u8>>,
+    keys: BTreeSet<Vec<u8>>,
     read: u64,
 }
 
@@ -58,7 +76,7 @@ impl Restorer<'_> {
         consumer: &mut Consumer,
         stage: &mut S,
         partitions: &[TopicPartition],
-    ) -> anyhow::Result<BTreeMap<i32, Restored<S::Part>>> {
+    ) -> anyhow::Result<Result<BTreeMap<i32, Restored<S::Part>>, Disagreement>> {
         let started = Instant::now();
         let committed = consumer.committed(partitions).context("read the committed positions")?;
         let committed: BTreeMap<i32, Option<i64>> = partitions.iter().map(|tp| tp.partition).zip(committed).collect();
@@ -73,11 +91,14 @@ impl Restorer<'_> {
         let records: u64 = found.values().map(|found| found.read).sum();
         let mut all = BTreeMap::new();
         for (partition, found) in found {
-            all.insert(partition, self.judge(stage, partition, found, committed[&partition])?);
+            match self.judge(stage, partition, found, committed[&partition])? {
+                Ok(restored) => all.insert(partition, restored),
+                Err(disagreement) => return Ok(Err(disagreement)),
+            };
         }
         let took = started.elapsed();
         tracing::info!(partitions = all.len(), records, ?took, "state restored");
-        Ok(all)
+        Ok(Ok(all))
     }
 
     fn judge<S: Stage>(
@@ -86,19 +107,24 @@ impl Restorer<'_> {
         partition: i32,
         found: Found<S::Part>,
         committed: Option<i64>,
-    ) -> anyhow::Result<Restored<S::Part>> {
-        if self.rebuild {
+    ) -> anyhow::Result<Result<Restored<S::Part>, Disagreement>> {
+        if self.rebuild.contains(&partition) {
             tracing::warn!(partition, keys = found.keys.len(), "throwing the state away, folding again from the start");
             let leftovers = found.keys.into_iter().collect();
             let state = stage.new_part(partition);
-            return Ok(Restored { state, next_offset: None, counts: Counts::default(), leftovers });
+            return Ok(Ok(Restored { state, next_offset: None, counts: Counts::default(), leftovers }));
         }
-        let next_offset =
-            self.expected.agree(partition, found.meta.as_ref(), committed).map_err(|text| anyhow::anyhow!(text))?;
+        let next_offset = match self.expected.agree(partition, found.meta.as_ref(), committed) {
+            Ok(next_offset) => next_offset,
+            Err(text) => {
+                let state = found.meta.map(|meta| meta.next_offset);
+                return Ok(Err(Disagreement { text, committed, state }));
+            }
+        };
         let mut state = found.state;
         stage.restored(&mut state).with_context(|| format!("restore partition {partition}"))?;
         let counts = found.meta.map(|meta| meta.counts).unwrap_or_default();
-        Ok(Restored { state, next_offset, counts, leftovers: Vec::new() })
+        Ok(Ok(Restored { state, next_offset, counts, leftovers: Vec::new() }))
     }
 
     fn read<S: Stage>(
@@ -107,7 +133,7 @@ impl Restorer<'_> {
         stage: &mut S,
         targets: &BTreeMap<i32, i64>,
     ) -> anyhow::Result<BTreeMap<i32, Found<S::Part>>> {
-        let new = |state| Found { state, meta: None, keys: std::collections::BTreeSet::default(), read: 0 };
+        let new = |state| Found { state, meta: None, keys: BTreeSet::default(), read: 0 };
         let mut found: BTreeMap<i32, Found<S::Part>> =
             targets.keys().map(|partition| (*partition, new(stage.new_part(*partition)))).collect();
         let mut reader = Reader::new(self.env, self.kafka, &format!("{}-restore", self.expected.group))?;
@@ -171,14 +197,14 @@ impl Restorer<'_> {
     ) -> anyhow::Result<()> {
         if key == META_KEY {
             part.meta = match value {
-                Some(value) if !self.rebuild => {
+                Some(value) if !self.rebuild.contains(&partition) => {
                     Some(serde_json::from_slice(value).with_context(|| format!("the mark of partition {partition}"))?)
                 }
                 _ => None,
             };
             return Ok(());
         }
-        if self.rebuild {
+        if self.rebuild.contains(&partition) {
             match value {
                 Some(_) => part.keys.insert(key.to_vec()),
                 None => part.keys.remove(key),

@@ -151,7 +151,8 @@ fn members_come_and_go_eagerly_and_every_record_is_handled_once() {
 #[test]
 fn a_member_that_slept_has_lost_its_partitions_and_cannot_commit() {
     let mut kit = Kit::new();
-    kit.kafka.librdkafka.insert("max.poll.interval.ms".to_owned(), "6000".to_owned());
+    let session_ms = kit.kafka.librdkafka["session.timeout.ms"].clone();
+    kit.kafka.librdkafka.insert("max.poll.interval.ms".to_owned(), session_ms);
     let (topic, group) = (kit.topic(2), unique("g"));
     kit.send(&topic, None, &numbers(0..100));
     let mut sleeper = Consumer::new(&kit.env, &kit.kafka, ConsumerOptions::new(&group, [&topic])).unwrap();

@@ -32,8 +32,7 @@ impl Kit {
             let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
         }
         let mut kafka = brokers.config();
-        // The shortest that brokers allow: the tests wait for it.
-        kafka.librdkafka.insert("session.timeout.ms".to_owned(), "6000".to_owned());
+        kafka.librdkafka.insert("session.timeout.ms".to_owned(), session_ms(brokers.is_embedded()).to_owned());
         kafka.librdkafka.insert("heartbeat.interval.ms".to_owned(), "200".to_owned());
         Kit { brokers, env: env(), kafka }
     }
@@ -86,6 +85,11 @@ impl Kit {
     pub fn reader(&self) -> Reader {
         Reader::new(&self.env, &self.kafka, &unique("reader")).unwrap()
     }
+}
+
+/// The shortest that the broker allows: the tests wait for it. The embedded one allows any.
+pub fn session_ms(embedded: bool) -> &'static str {
+    if embedded { "2000" } else { "6000" }
 }
 
 pub fn env() -> Env {

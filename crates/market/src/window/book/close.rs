@@ -121,8 +121,21 @@ impl Book {
         panes.range(from..to)
     }
 
+    /// Equal for a window exactly as long as its record would be.
     fn version(&self, settings: &Settings, window: usize, start: i64) -> u64 {
-        self.panes(settings, window, start).map(|p| p.version).sum()
+        let panes: u64 = self.panes(settings, window, start).map(|p| p.version).sum();
+        let coverage = self.coverage(settings, window, start);
+        // A partial window does not say that it has a gap too.
+        panes << 2 | if coverage.partial { 2 } else { u64::from(coverage.gap) }
+    }
+
+    fn coverage(&self, settings: &Settings, window: usize, start: i64) -> record::Coverage {
+        let window = &settings.layout.windows[window];
+        let end = start.saturating_add(window.size);
+        record::Coverage {
+            partial: self.grids[window.grid].since.is_some_and(|since| start < since),
+            gap: self.gaps.iter().any(|(from, to)| *from < end && *to >= start),
+        }
     }
 
     /// Emits the record of a window as it stands, and remembers that it did.
@@ -138,25 +151,21 @@ impl Book {
         let end = start.saturating_add(settings.layout.windows[window].size);
         let mut panes = self.panes(settings, window, start);
         let Some(first) = panes.next() else { return };
-        let (mut sums, mut path, mut version) = (first.sums.clone(), first.path.clone(), first.version);
+        let (mut sums, mut path) = (first.sums.clone(), first.path.clone());
         for pane in panes {
             sums.join(&pane.sums);
             path.join(&pane.path);
-            version += pane.version;
         }
         let unsettled = self.tail.partition_point(|t| t.order.time < start);
         for tick in self.tail.range(unsettled..).take_while(|t| t.order.time < end) {
             path.append((tick.order.time, tick.price));
         }
-        let lane = &self.grids[settings.layout.windows[window].grid];
         let next_rev = self.marks.get(&(window, start)).map_or(0, |m| m.next_rev);
         let told = record::Told { rev: next_rev, is_final, closed_by };
-        let coverage = record::Coverage {
-            partial: lane.since.is_some_and(|since| start < since),
-            gap: self.gaps.iter().any(|(from, to)| *from < end && *to >= start),
-        };
+        let coverage = self.coverage(settings, window, start);
         let content = record::Content { symbol: &self.symbol, window, start, sums: &sums, path: &path, coverage };
         out.push(record::metrics(settings, &content, told));
+        let version = self.version(settings, window, start);
         let by_clock = is_final && closed_by == Some(ClosedBy::Clock);
         self.marks.insert((window, start), Mark { next_rev: next_rev + 1, version, by_clock });
     }

@@ -52,8 +52,8 @@ impl<S: Stage> Engine<'_, S> {
                 }
                 Err(Failure::Unknown(cause)) => {
                     self.metrics.transaction("unknown");
-                    self.broken = Some(cause);
                     self.reconnect = true;
+                    self.break_off(&cause);
                     return Ok(true);
                 }
                 Err(Failure::Fatal(error)) => return Err(error.into()),
@@ -113,6 +113,7 @@ impl<S: Stage> Engine<'_, S> {
             part.uncommitted = Counts::default();
             part.committed_offset = Some(part.next_offset);
             part.touched = false;
+            self.rebuilt.insert(*partition);
         }
         for (topic, count) in self.pending.emitted().filter(|(topic, _)| *topic != self.settings.changelog) {
             *self.ledger.emitted.entry(topic.to_owned()).or_default() += count;

@@ -16,38 +16,78 @@ use crate::stateful::restore::{Restored, Restorer};
 /// Fenced this often within a minute means that another process uses our id.
 const FENCED_MAX: usize = 3;
 
+/// Looks at state and position before it is clear that somebody else is changing them.
+const RESTORE_TRIES: usize = 10;
+
 impl<S: Stage> Engine<'_, S> {
     pub(super) fn take_over(&mut self, partitions: &[TopicPartition]) -> anyhow::Result<()> {
         surroundings::check_partitions(self.env, &self.admin, self.settings, self.expected.partitions)?;
         self.assigned.hold("restoring state");
-        let restored = self.restore(partitions)?;
-        let mut positions = Vec::with_capacity(restored.len());
-        for (partition, restored) in restored {
-            let partition = TopicPartition::new(self.settings.input.as_str(), partition);
-            let next_offset = self.install(partition.clone(), restored)?;
-            positions.push((partition, next_offset));
+        match self.restore(partitions)? {
+            Some(restored) => {
+                let positions = self.install_all(restored)?;
+                self.consumer.assign_at(&positions)?;
+            }
+            None => {
+                // Nothing is folded into these until they could be read back.
+                for partition in partitions {
+                    let nothing = Restored::nothing(self.stage.new_part(partition.partition));
+                    self.install(partition.clone(), nothing)?;
+                }
+                self.break_off("others were at work on partitions just assigned");
+                self.consumer.assign()?;
+            }
         }
-        self.consumer.assign_at(&positions)?;
         self.go_on()?;
         self.assigned.release();
         self.ever_assigned = true;
         Ok(())
     }
 
-    fn restore(&mut self, partitions: &[TopicPartition]) -> anyhow::Result<BTreeMap<i32, Restored<S::Part>>> {
+    /// `None`: somebody else is at work on these partitions, so the group will soon tell us that they are lost.
+    fn restore(&mut self, partitions: &[TopicPartition]) -> anyhow::Result<Option<BTreeMap<i32, Restored<S::Part>>>> {
         if partitions.is_empty() {
-            return Ok(BTreeMap::new());
+            return Ok(Some(BTreeMap::new()));
         }
-        let rebuild = self.settings.rebuild && partitions.iter().any(|tp| self.rebuilt.insert(tp.partition));
+        let all = partitions.iter().map(|tp| tp.partition);
+        let rebuild = all.filter(|n| self.settings.rebuild && !self.rebuilt.contains(n)).collect();
         let restorer = Restorer {
             env: self.env,
             kafka: self.kafka,
             admin: &self.admin,
             expected: &self.expected,
-            rebuild,
+            rebuild: &rebuild,
             restored_records: &self.metrics.restored,
         };
-        restorer.restore(&mut self.consumer, self.stage, partitions)
+        let mut seen = None;
+        for _ in 0..RESTORE_TRIES {
+            match restorer.restore(&mut self.consumer, self.stage, partitions)? {
+                Ok(restored) => return Ok(Some(restored)),
+                Err(disagreement) if seen.as_ref() == Some(&disagreement) => bail!(disagreement.text),
+                Err(disagreement) => seen = Some(disagreement),
+            }
+            self.consumer.keep_alive();
+            if self.consumer.has_event() {
+                break;
+            }
+            if self.env.shutdown.wait_timeout(Duration::from_millis(200)) {
+                bail!(StreamError::Stopped("restoring state".to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn install_all(
+        &mut self,
+        restored: BTreeMap<i32, Restored<S::Part>>,
+    ) -> anyhow::Result<Vec<(TopicPartition, i64)>> {
+        let mut positions = Vec::with_capacity(restored.len());
+        for (partition, restored) in restored {
+            let partition = TopicPartition::new(self.settings.input.as_str(), partition);
+            let next_offset = self.install(partition.clone(), restored)?;
+            positions.push((partition, next_offset));
+        }
+        Ok(positions)
     }
 
     /// Begins with a partition as restored. Returns where to read on.
@@ -80,7 +120,7 @@ impl<S: Stage> Engine<'_, S> {
         let committed = self.commit()?;
         self.forget(partitions);
         if !committed {
-            self.drop_batch("partitions were revoked before their batch could be committed");
+            self.break_off("partitions were revoked before their batch could be committed");
         }
         self.consumer.release()?;
         self.go_on()
@@ -88,11 +128,12 @@ impl<S: Stage> Engine<'_, S> {
 
     /// Somebody else may own them already, and has folded the same records or will.
     pub(super) fn lose(&mut self, partitions: &[TopicPartition]) -> anyhow::Result<()> {
-        if self.anything_pending() {
-            self.metrics.transaction("lost");
-        }
+        let pending = self.anything_pending();
         self.forget(partitions);
-        self.drop_batch("partitions were lost");
+        if pending {
+            self.metrics.transaction("lost");
+            self.break_off("partitions were lost");
+        }
         self.consumer.release()?;
         self.go_on()
     }
@@ -107,40 +148,42 @@ impl<S: Stage> Engine<'_, S> {
         }
     }
 
-    /// The batch spans all partitions: without a part of it the rest cannot be kept either.
-    fn drop_batch(&mut self, cause: &str) {
-        if self.anything_pending() {
-            self.broken.get_or_insert_with(|| cause.to_owned());
-        }
+    /// The state in memory stands for nothing any more. A batch spans all partitions: what is left of them is read back.
+    pub(super) fn break_off(&mut self, cause: &str) {
         self.pending.clear();
         self.folded = 0;
+        for part in self.parts.values_mut() {
+            part.touched = false;
+        }
+        if !self.parts.is_empty() {
+            self.broken.get_or_insert_with(|| cause.to_owned());
+        }
     }
 
     /// Drops all state in memory and reads it back as it was last committed.
     pub(super) fn recover(&mut self, cause: &str) -> anyhow::Result<()> {
         tracing::warn!(cause, partitions = self.parts.len(), "reading the state back from the changelog");
-        self.pending.clear();
-        self.folded = 0;
         if std::mem::take(&mut self.reconnect) {
-            self.fenced.retain(|at| at.elapsed() < Duration::from_secs(60));
-            self.fenced.push(Instant::now());
-            if self.fenced.len() > FENCED_MAX {
-                bail!(StreamError::fatal(
-                    "write transactions",
-                    format!("{cause}; does another process use the same transactional id? Each needs its own")
-                ));
-            }
-            self.transactions.reconnect()?;
+            self.reconnect(cause)?;
         }
         let partitions: Vec<TopicPartition> = self.parts.values().map(|part| part.partition.clone()).collect();
-        self.parts.clear();
-        let mut positions = Vec::with_capacity(partitions.len());
-        for (partition, restored) in self.restore(&partitions)? {
-            let partition = TopicPartition::new(self.settings.input.as_str(), partition);
-            let next_offset = self.install(partition.clone(), restored)?;
-            positions.push((partition, next_offset));
+        match self.restore(&partitions)? {
+            Some(restored) => {
+                let positions = self.install_all(restored)?;
+                self.consumer.seek(&positions)?;
+            }
+            None => self.broken = Some("others are at work on our partitions".to_owned()),
         }
-        self.consumer.seek(&positions)?;
         Ok(())
+    }
+
+    fn reconnect(&mut self, cause: &str) -> anyhow::Result<()> {
+        self.fenced.retain(|at| at.elapsed() < Duration::from_secs(60));
+        self.fenced.push(Instant::now());
+        if self.fenced.len() > FENCED_MAX {
+            let hint = "does another process use the same transactional id? Each needs its own";
+            bail!(StreamError::fatal("write transactions", format!("{cause}; {hint}")));
+        }
+        Ok(self.transactions.reconnect()?)
     }
 }

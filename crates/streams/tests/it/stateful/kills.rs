@@ -51,9 +51,11 @@ impl Feeder {
 fn child() {
     let Ok(text) = std::env::var("FINFLOW_TEST_STAGE") else { return };
     let words: Vec<&str> = text.split(' ').collect();
-    let [brokers, group, input, changelog, output, dead_letters, process] = words[..] else { panic!("{text}") };
+    let [brokers, session_ms, group, input, changelog, output, dead_letters, process] = words[..] else {
+        panic!("{text}")
+    };
     let mut kafka = KafkaConfig { brokers: brokers.to_owned(), ..KafkaConfig::default() };
-    kafka.librdkafka.insert("session.timeout.ms".to_owned(), "6000".to_owned());
+    kafka.librdkafka.insert("session.timeout.ms".to_owned(), session_ms.to_owned());
     kafka.librdkafka.insert("heartbeat.interval.ms".to_owned(), "200".to_owned());
     let settings = Settings {
         outputs: vec![output.to_owned()],
@@ -66,7 +68,8 @@ fn child() {
 
 fn spawn(kit: &Kit, topics: &Topics, process: &str) -> Child {
     let Topics { input, changelog, output, dead_letters, group } = topics;
-    let stage: [&str; 7] = [&kit.brokers.addr, group, input, changelog, output, dead_letters, process];
+    let session_ms = &kit.kafka.librdkafka["session.timeout.ms"];
+    let stage: [&str; 8] = [&kit.brokers.addr, session_ms, group, input, changelog, output, dead_letters, process];
     Command::new(std::env::current_exe().unwrap())
         .args(["stateful::kills::child", "--exact"])
         .env("FINFLOW_TEST_STAGE", stage.join(" "))
