@@ -220,7 +220,7 @@ impl Watcher for S3Watch {
         if self.say_now(&format!("{:?} {}", error.trouble, error.why)) {
             warn!(error = text, "the object store does not work, trying again");
         }
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble = None;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).trouble = Some(text);
     }
 
     fn succeeded(&self) {

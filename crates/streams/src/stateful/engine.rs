@@ -38,6 +38,9 @@ const PENDING_MAX: usize = 8 << 20;
 /// Records folded before the clock is looked at: a look costs as much as folding a record does.
 const LOOK_EVERY: usize = 64;
 
+/// How long the group is listened to before the state is read back once more.
+const BROKEN_TURN: Duration = Duration::from_millis(200);
+
 /// How often the end of a drained partition is asked for.
 const ASK_IDLE: Duration = Duration::from_millis(500);
 
@@ -226,11 +229,17 @@ impl<'a, S: Stage> Engine<'a, S> {
     }
 
     fn step(&mut self, mut waiting: Duration) -> anyhow::Result<Turn> {
+        let started = Instant::now();
         // While held the group must be heard, however much is pending.
         while self.held || !self.full() {
             match self.consumer.poll(waiting)? {
                 // They are read again once the state is back.
-                Polled::Record(_) if self.broken.is_some() => continue,
+                Polled::Record(_) if self.broken.is_some() => {
+                    if started.elapsed() > BROKEN_TURN {
+                        return Ok(Turn::Nothing);
+                    }
+                    continue;
+                }
                 Polled::Record(record) => {
                     let Some(part) = self.parts.get_mut(&record.partition) else { continue };
                     if self.folded == 0 {
