@@ -300,21 +300,25 @@ impl Consumer {
 
     /// What the group has committed; `None` where it has nothing. Waits while a transaction on a position is open.
     pub fn committed(&self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>> {
+        self.env.ask("read the committed positions", || self.committed_within(partitions, ASK))
+    }
+
+    pub(crate) fn committed_within(&self, partitions: &[TopicPartition], limit: Duration) -> Result<Vec<Option<i64>>> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
-        self.env.ask("read the committed positions", || {
-            let mut list = TopicPartitionList::with_capacity(partitions.len());
-            for tp in partitions {
-                list.add_partition(&tp.topic, tp.partition);
-            }
-            self.group.committed(&mut list, millis(ASK)).map_err(|error| native("", error))?;
-            let offset = |tp: &TopicPartition| match list.find_partition(&tp.topic, tp.partition)?.offset() {
-                Offset::Offset(offset) => Some(offset),
-                _ => None,
-            };
-            Ok(partitions.iter().map(offset).collect())
-        })
+        let mut list = names_list(partitions);
+        let answer = self.group.committed(&mut list, millis(limit));
+        answer.map_err(|error| native("read the committed positions", error))?;
+        // An error for one partition is "not known", never "none".
+        if let Some(error) = list.elements().iter().find_map(|element| element.error().err()) {
+            return Err(StreamError::from_kafka("read the committed positions", error));
+        }
+        let offset = |tp: &TopicPartition| match list.find_partition(&tp.topic, tp.partition)?.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        Ok(partitions.iter().map(offset).collect())
     }
 
     /// The first offset there is and the one after the last committed record.

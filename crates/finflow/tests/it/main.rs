@@ -13,4 +13,5 @@ mod kraken;
 mod lake;
 mod real;
 mod restart;
+mod stages;
 mod tidy;

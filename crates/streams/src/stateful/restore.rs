@@ -52,15 +52,14 @@ pub(super) struct Restorer<'a> {
     pub restored_records: &'a prometheus::IntCounter,
 }
 
-/// State and position that do not belong together.
-///
-/// Seen once it may be a reader's illusion: we may have lost the partition without knowing it yet, and its new owner
-/// commits between one look and the next. Seen twice the same it is a fact.
+/// Why a partition could not be taken over.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Disagreement {
-    pub text: String,
-    committed: Option<i64>,
-    state: Option<i64>,
+pub(super) enum Refusal {
+    /// The group has something to say first.
+    Interrupted,
+    /// State and position do not belong together. Seen once it may be an illusion: we may have lost the partition
+    /// without knowing it yet, and its new owner commits between one look and the next. Seen twice the same it is a fact.
+    Disagreement { text: String, committed: Option<i64>, state: Option<i64> },
 }
 
 struct Found<P> {
@@ -76,9 +75,9 @@ impl Restorer<'_> {
         consumer: &mut Consumer,
         stage: &mut S,
         partitions: &[TopicPartition],
-    ) -> anyhow::Result<Result<BTreeMap<i32, Restored<S::Part>>, Disagreement>> {
+    ) -> anyhow::Result<Result<BTreeMap<i32, Restored<S::Part>>, Refusal>> {
         let started = Instant::now();
-        let committed = consumer.committed(partitions).context("read the committed positions")?;
+        let Some(committed) = self.committed(consumer, partitions)? else { return Ok(Err(Refusal::Interrupted)) };
         let committed: BTreeMap<i32, Option<i64>> = partitions.iter().map(|tp| tp.partition).zip(committed).collect();
         let mut targets = BTreeMap::new();
         for partition in partitions {
@@ -93,12 +92,34 @@ impl Restorer<'_> {
         for (partition, found) in found {
             match self.judge(stage, partition, found, committed[&partition])? {
                 Ok(restored) => all.insert(partition, restored),
-                Err(disagreement) => return Ok(Err(disagreement)),
+                Err(refusal) => return Ok(Err(refusal)),
             };
         }
         let took = started.elapsed();
         tracing::info!(partitions = all.len(), records, ?took, "state restored");
         Ok(Ok(all))
+    }
+
+    /// `None`: a rebalance came in between.
+    fn committed(
+        &self,
+        consumer: &mut Consumer,
+        partitions: &[TopicPartition],
+    ) -> anyhow::Result<Option<Vec<Option<i64>>>> {
+        loop {
+            consumer.keep_alive();
+            if consumer.has_event() {
+                return Ok(None);
+            }
+            match consumer.committed_within(partitions, Duration::from_secs(1)) {
+                Ok(committed) => return Ok(Some(committed)),
+                Err(error) if error.is_retry() => tracing::debug!(%error, "asking for the positions again"),
+                Err(error) => return Err(error).context("read the committed positions"),
+            }
+            if self.env.shutdown.is_set() {
+                bail!(StreamError::Stopped("reading the committed positions".to_owned()));
+            }
+        }
     }
 
     fn judge<S: Stage>(
@@ -107,7 +128,7 @@ impl Restorer<'_> {
         partition: i32,
         found: Found<S::Part>,
         committed: Option<i64>,
-    ) -> anyhow::Result<Result<Restored<S::Part>, Disagreement>> {
+    ) -> anyhow::Result<Result<Restored<S::Part>, Refusal>> {
         if self.rebuild.contains(&partition) {
             tracing::warn!(partition, keys = found.keys.len(), "throwing the state away, folding again from the start");
             let leftovers = found.keys.into_iter().collect();
@@ -118,7 +139,7 @@ impl Restorer<'_> {
             Ok(next_offset) => next_offset,
             Err(text) => {
                 let state = found.meta.map(|meta| meta.next_offset);
-                return Ok(Err(Disagreement { text, committed, state }));
+                return Ok(Err(Refusal::Disagreement { text, committed, state }));
             }
         };
         let mut state = found.state;

@@ -27,10 +27,7 @@ impl Kit {
     }
 
     fn with(brokers: Brokers) -> Kit {
-        if std::env::var_os("RUST_LOG").is_some() {
-            let filter = tracing_subscriber::EnvFilter::from_default_env();
-            let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-        }
+        show_logs();
         let mut kafka = brokers.config();
         kafka.librdkafka.insert("session.timeout.ms".to_owned(), session_ms(brokers.is_embedded()).to_owned());
         kafka.librdkafka.insert("heartbeat.interval.ms".to_owned(), "200".to_owned());
@@ -84,6 +81,14 @@ impl Kit {
 
     pub fn reader(&self) -> Reader {
         Reader::new(&self.env, &self.kafka, &unique("reader")).unwrap()
+    }
+}
+
+/// Where `RUST_LOG` asks for them.
+pub fn show_logs() {
+    if std::env::var_os("RUST_LOG").is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::StreamError;
 use crate::stateful::Stage;
 use crate::stateful::ledger::Counts;
 use crate::stateful::outbox::Changelog;
-use crate::stateful::restore::{Restored, Restorer};
+use crate::stateful::restore::{Refusal, Restored, Restorer};
 
 /// Fenced this often within a minute means that another process uses our id.
 const FENCED_MAX: usize = 3;
@@ -63,12 +63,12 @@ impl<S: Stage> Engine<'_, S> {
         for _ in 0..RESTORE_TRIES {
             match restorer.restore(&mut self.consumer, self.stage, partitions)? {
                 Ok(restored) => return Ok(Some(restored)),
-                Err(disagreement) if seen.as_ref() == Some(&disagreement) => bail!(disagreement.text),
-                Err(disagreement) => seen = Some(disagreement),
-            }
-            self.consumer.keep_alive();
-            if self.consumer.has_event() {
-                break;
+                Err(Refusal::Interrupted) => break,
+                Err(refusal) if seen.as_ref() == Some(&refusal) => match refusal {
+                    Refusal::Disagreement { text, .. } => bail!(text),
+                    Refusal::Interrupted => break,
+                },
+                Err(refusal) => seen = Some(refusal),
             }
             if self.env.shutdown.wait_timeout(Duration::from_millis(200)) {
                 bail!(StreamError::Stopped("restoring state".to_owned()));
