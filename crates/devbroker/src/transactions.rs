@@ -37,7 +37,8 @@ pub enum Phase {
 pub struct Transaction {
     pub producer_id: i64,
     pub epoch: i16,
-    /// The epoch before this one: a client that lost our answer still asks with it.
+    /// The epoch this one was given for, to a client that named it: it asks with it again if it lost our answer.
+    /// -1: given to a newcomer, who names none.
     pub last_epoch: i16,
     pub timeout_ms: i32,
     pub phase: Phase,
@@ -97,7 +98,9 @@ impl Coordinator {
         }
         self.finish(id, topics, now_ms)?;
         let after = self.transactions.get(id).map_or(state.epoch, |state| state.epoch);
-        state = Transaction { timeout_ms, touched_ms: now_ms, phase: Phase::Empty, last_epoch: after, ..state };
+        // Only who asked with its epoch may ask so again: with a newcomer's it would share the newcomer's epoch.
+        let last_epoch = if expected.is_some() { after } else { -1 };
+        state = Transaction { timeout_ms, touched_ms: now_ms, phase: Phase::Empty, last_epoch, ..state };
         state.partitions.clear();
         state.groups.clear();
         if after >= i16::MAX - 1 {

@@ -234,6 +234,19 @@ fn epochs_that_run_out_give_way_to_a_new_id_and_a_lost_answer_is_repeated() {
 }
 
 #[test]
+fn a_replaced_producer_does_not_get_its_successors_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::open(dir.path());
+    let old = world.init();
+    let new = world.init();
+    let ask = |world: &mut World, expected| {
+        world.coordinator.init_producer(Some("tx"), 10_000, Some(expected), &world.topics, now_ms())
+    };
+    assert_eq!(ask(&mut world, old), Err(Code::ProducerFenced));
+    assert!(ask(&mut world, new).is_ok());
+}
+
+#[test]
 fn timeouts_out_of_range_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::open(dir.path());

@@ -175,6 +175,10 @@ pub fn seen(message: &BorrowedMessage<'_>) -> Seen {
     }
 }
 
+fn is_passing(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown)
+}
+
 /// Everything in the topic now, from the start of each partition to its end.
 pub fn read_all(addr: &str, topic: &str, isolation: &str) -> Vec<Seen> {
     let consumer = consumer(addr, "reader", &[("isolation.level", isolation)]);
@@ -191,7 +195,8 @@ pub fn read_all(addr: &str, topic: &str, isolation: &str) -> Vec<Seen> {
         match consumer.poll(Duration::from_millis(100)) {
             Some(Ok(message)) => all.push(seen(&message)),
             Some(Err(KafkaError::PartitionEOF(partition))) => drop(ended.insert(partition)),
-            Some(Err(error)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::BrokerTransportFailure) => {}
+            // A connection that is refused or lost is made again; only the time limit ends that.
+            Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_passing) => {}
             Some(Err(error)) => panic!("{error}"),
             None => {}
         }

@@ -101,6 +101,15 @@ impl Raw {
         })
     }
 
+    /// Introduces a transactional producer, as it is known or (-1, -1); answers the error and who it is now.
+    pub fn introduce(&mut self, id: &str, known: (i64, i16)) -> (i16, (i64, i16)) {
+        let request = InitProducerIdRequest::default().with_transactional_id(Some(text(id).into()));
+        let request = request.with_transaction_timeout_ms(10_000);
+        let request = request.with_producer_id(known.0.into()).with_producer_epoch(known.1);
+        let given: InitProducerIdResponse = self.ask(ApiKey::InitProducerId, 4, &request);
+        (given.error_code, (given.producer_id.0, given.producer_epoch))
+    }
+
     /// Sends bytes as they are to partition 0; answers the error and the offset.
     pub fn produce(&mut self, topic: &str, records: Bytes) -> (i16, i64) {
         let data = PartitionProduceData::default().with_records(Some(records));

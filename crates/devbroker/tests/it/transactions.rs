@@ -2,6 +2,7 @@
 
 use crate::{
     client::{LONG, committed, consumer, create, flush, read_all, send, transactional, values},
+    raw::Raw,
     target::{Target, eventually, unique},
 };
 use rdkafka::{
@@ -83,6 +84,28 @@ fn a_second_producer_of_the_same_name_shuts_out_the_first() {
     send(&new, &topic, 0, "k", "of the new one");
     new.commit_transaction(LONG).unwrap();
     assert_eq!(values(&committed(&target.addr, &topic)), ["of the new one"]);
+}
+
+#[test]
+fn an_epoch_is_given_again_to_who_lost_the_answer_and_to_nobody_else() {
+    let target = Target::new();
+    let id = unique("replaced");
+    let mut coordinator = Raw::coordinator(&target.addr, &id, 1);
+    let newcomer = |coordinator: &mut Raw| {
+        eventually(LONG, "a newcomer is let in", || {
+            let (error, given) = coordinator.introduce(&id, (-1, -1));
+            (error == 0).then_some(given)
+        })
+    };
+    let old = newcomer(&mut coordinator);
+    let new = newcomer(&mut coordinator);
+    assert_eq!((new.0, new.1), (old.0, old.1 + 1));
+    let fenced = 90;
+    assert_eq!(coordinator.introduce(&id, old).0, fenced, "the old producer was given the new one's epoch");
+    let (error, next) = coordinator.introduce(&id, new);
+    assert_eq!((error, next), (0, (new.0, new.1 + 1)));
+    assert_eq!(coordinator.introduce(&id, new), (0, next), "the answer was lost");
+    assert_eq!(coordinator.introduce(&id, old).0, fenced);
 }
 
 fn is_fatal(error: &KafkaError) -> bool {
