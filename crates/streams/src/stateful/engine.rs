@@ -64,7 +64,8 @@ pub(super) struct Engine<'a, S: Stage> {
     refused: Option<Arc<Membership>>,
     /// Reading is paused until the group has spoken again.
     held: bool,
-    /// Why the state in memory may not be used any more.
+    /// Why the state in memory may not be used any more, until all of it was read back: a stop in the middle of that
+    /// must not commit it.
     broken: Option<String>,
     /// The producer is of no use any more, either.
     reconnect: bool,
@@ -178,8 +179,8 @@ impl<'a, S: Stage> Engine<'a, S> {
     fn work(&mut self) -> anyhow::Result<()> {
         while !self.env.shutdown.is_set() {
             self.env.beat();
-            if let Some(cause) = self.broken.take() {
-                self.recover(&cause)?;
+            if self.broken.is_some() {
+                self.recover()?;
             }
             if self.drained()? {
                 self.tick(true)?;

@@ -266,8 +266,34 @@ fn a_record_is_committed_at_once_when_there_is_no_backlog() {
     running.stop();
 }
 
+#[test]
+fn a_stop_while_the_state_is_read_back_commits_nothing_of_it() {
+    let kit = Kit::new();
+    let topics = Topics::new(&kit, 1);
+    kit.send(&topics.input, None, &numbers(0..100));
+    let running = Running::start(&kit, &topics, "1");
+    eventually(LONG, "the first results", || (kit.count(&topics.output) == 100).then_some(()));
+    // What this one leaves open keeps the state from being read back.
+    let holder = transactional(&kit);
+    holder.begin_transaction().unwrap();
+    holder.send(BaseRecord::to(&topics.changelog).partition(0).key("x").payload("x")).map_err(|(e, _)| e).unwrap();
+    holder.flush(LONG).unwrap();
+    transactional_as(&kit, &topics.settings("1").transactional_id);
+    kit.send(&topics.input, None, &numbers(100..200));
+    eventually(LONG, "the stage is shut out in the middle of a batch", || {
+        running.env.metrics.render().contains("result=\"unknown\"} 1\n").then_some(())
+    });
+    running.stop();
+    holder.abort_transaction(LONG).unwrap();
+    assert_eq!(Running::start(&kit, &topics, "2").drain().outcomes().folded, 100);
+    assert_exactly_once(&kit, &topics);
+}
+
 pub fn transactional(kit: &Kit) -> BaseProducer {
-    let id = unique("upstream");
+    transactional_as(kit, &unique("upstream"))
+}
+
+fn transactional_as(kit: &Kit, id: &str) -> BaseProducer {
     let mut config = rdkafka::ClientConfig::new();
     config.set("bootstrap.servers", &kit.brokers.addr).set("transactional.id", id);
     let producer: BaseProducer = config.create().unwrap();

@@ -161,16 +161,18 @@ impl<S: Stage> Engine<'_, S> {
     }
 
     /// Drops all state in memory and reads it back as it was last committed.
-    pub(super) fn recover(&mut self, cause: &str) -> anyhow::Result<()> {
+    pub(super) fn recover(&mut self) -> anyhow::Result<()> {
+        let cause = self.broken.clone().unwrap_or_default();
         tracing::warn!(cause, partitions = self.parts.len(), "reading the state back from the changelog");
         if std::mem::take(&mut self.reconnect) {
-            self.reconnect(cause)?;
+            self.reconnect(&cause)?;
         }
         let partitions: Vec<TopicPartition> = self.parts.values().map(|part| part.partition.clone()).collect();
         match self.restore(&partitions)? {
             Some(restored) => {
                 let positions = self.install_all(restored)?;
                 self.consumer.seek(&positions)?;
+                self.broken = None;
             }
             None => self.broken = Some("others are at work on our partitions".to_owned()),
         }

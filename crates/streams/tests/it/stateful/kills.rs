@@ -170,7 +170,6 @@ fn an_outage_costs_time_and_nothing_else() {
 }
 
 #[test]
-#[ignore = "open: seen once to fold records twice around the takeover; docs/not-proven.md"]
 fn two_processes_of_one_transactional_id_are_told_so() {
     let kit = Kit::new();
     let topics = Topics::new(&kit, 2);
