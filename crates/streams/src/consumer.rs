@@ -352,8 +352,11 @@ impl Consumer {
         if all.is_empty() {
             return Ok(());
         }
-        self.env
-            .ask("seek", || self.group.seek(&with_offsets(&all), millis(ASK)).map_err(|error| native("seek", error)))
+        self.env.ask("seek", || match self.group.seek(&with_offsets(&all), millis(ASK)) {
+            // A partition may just be starting or pausing.
+            Err(error) if error.retriable => Err(StreamError::retry("seek", error)),
+            result => result.map_err(|error| native("seek", error)),
+        })
     }
 
     /// Stops reading these until [`Consumer::resume`]; rebalances are still told.

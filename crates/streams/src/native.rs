@@ -65,6 +65,19 @@ impl std::fmt::Display for NativeError {
     }
 }
 
+/// Waits until everything sent was acknowledged or has failed. `false`: not yet; the producer must be polled then, since
+/// what has failed stays until its report is taken.
+///
+/// rdkafka's own `flush` waits in polls of 100 ms for reports, which never come for what went well.
+///
+/// # Safety
+/// `producer` is a live producer.
+pub(crate) unsafe fn flush(producer: *mut sys::rd_kafka_t, timeout_ms: i32) -> bool {
+    // SAFETY: as the caller promises.
+    let code = unsafe { sys::rd_kafka_flush(producer, timeout_ms) };
+    code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
 /// # Safety
 /// `pointer` is null or a C string that lives during the call.
 unsafe fn text(pointer: *const c_char) -> String {

@@ -480,12 +480,16 @@ fn every_version_we_name_is_understood_by_another_implementation() {
 fn a_version_we_do_not_speak_is_answered_only_where_the_client_cannot_know() {
     let world = World::new();
     let header = |key: i16, version: i16| {
-        Bytes::from([&key.to_be_bytes()[..], &version.to_be_bytes(), &77i32.to_be_bytes(), &[0xff, 0xff], &[0; 20]].concat())
+        Bytes::from(
+            [&key.to_be_bytes()[..], &version.to_be_bytes(), &77i32.to_be_bytes(), &[0xff, 0xff], &[0; 20]].concat(),
+        )
     };
     let answer = world.send(header(apis::API_VERSIONS, 99)).unwrap().unwrap();
     let mut bytes = Bytes::from(answer).split_off(8);
     assert_eq!(ApiVersionsResponse::decode(&mut bytes, 0).unwrap().error_code, 35);
-    for (key, version) in [(apis::METADATA, 99), (apis::METADATA, -1), (apis::PRODUCE, 2), (apis::OFFSET_FETCH, 0), (999, 0), (-1, 0)] {
+    for (key, version) in
+        [(apis::METADATA, 99), (apis::METADATA, -1), (apis::PRODUCE, 2), (apis::OFFSET_FETCH, 0), (999, 0), (-1, 0)]
+    {
         assert!(world.send(header(key, version)).is_err());
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rdkafka_sys as sys;
 
@@ -181,10 +181,13 @@ impl Group {
         NativeError::check(unsafe { sys::rd_kafka_offsets_for_times(self.client.native_ptr(), list.ptr(), timeout_ms) })
     }
 
-    /// Moves the reading position of assigned partitions.
+    /// Moves the reading position of assigned partitions: of all of them, or it is an error.
     pub(crate) fn seek(&self, list: &TopicPartitionList, timeout_ms: i32) -> Result<(), NativeError> {
-        // SAFETY: both live during the call.
-        unsafe { NativeError::take(sys::rd_kafka_seek_partitions(self.client.native_ptr(), list.ptr(), timeout_ms)) }
+        // SAFETY: both live during the call; the list is ours and written in place.
+        unsafe { NativeError::take(sys::rd_kafka_seek_partitions(self.client.native_ptr(), list.ptr(), timeout_ms))? };
+        // What went wrong with one partition is told there only. Passed over, reading would go on beyond the position
+        // asked for, and what lies between would be lost.
+        first_error(list)
     }
 
     pub(crate) fn pause(&self, list: &TopicPartitionList) -> Result<(), NativeError> {
@@ -300,6 +303,21 @@ unsafe extern "C" fn on_rebalance(
     }
 }
 
+/// What went wrong with one of the partitions in an answer.
+fn first_error(answered: &TopicPartitionList) -> Result<(), NativeError> {
+    let code = |entry: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match entry.error() {
+        Ok(()) => None,
+        Err(error) => Some(NativeError {
+            code: error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown),
+            text: format!("{}[{}]: {error}", entry.topic(), entry.partition()),
+            fatal: false,
+            retriable: true,
+            must_abort: false,
+        }),
+    };
+    answered.elements().iter().find_map(code).map_or(Ok(()), Err)
+}
+
 unsafe extern "C" fn on_log(
     client: *const sys::rd_kafka_t,
     level: c_int,
@@ -329,5 +347,23 @@ fn level_of(level: c_int) -> RDKafkaLogLevel {
         4 => RDKafkaLogLevel::Warning,
         5 | 6 => RDKafkaLogLevel::Info,
         _ => RDKafkaLogLevel::Debug,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_one_partition_is_an_error_of_the_whole() {
+        let mut answered = TopicPartitionList::new();
+        answered.add_partition_offset("t", 0, Offset::Offset(3)).unwrap();
+        answered.add_partition_offset("t", 1, Offset::Offset(3)).unwrap();
+        first_error(&answered).unwrap();
+        // SAFETY: the list is alive and has two entries.
+        unsafe { (*(*answered.ptr()).elems.add(1)).err = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__STATE };
+        let error = first_error(&answered).unwrap_err();
+        assert_eq!(error.code, RDKafkaErrorCode::State);
+        assert!(error.text.starts_with("t[1]: "), "{}", error.text);
     }
 }

@@ -15,14 +15,17 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::outbox::Pending;
 use crate::config::{KafkaConfig, bad_settings};
-use crate::dead_letters::native;
+use crate::dead_letters::native as native_headers;
 use crate::env::Env;
 use crate::error::{Result, StreamError};
 use crate::logs::Logs;
-use crate::native::membership::Membership;
+use crate::native::{self, membership::Membership};
 
 /// How long one call may block before the loop's heartbeat is due.
 const STEP: Duration = Duration::from_secs(2);
+
+/// How long the brokers' acknowledgements are waited for before failures are looked for.
+const FLUSH_MS: i32 = 20;
 
 /// How long a commit goes on trying once the stop was asked for.
 const LAST_TRY: Duration = Duration::from_secs(10);
@@ -98,12 +101,12 @@ impl Transactions {
     ) -> Result<(), Failure> {
         // librdkafka takes an empty list for "nothing to do": then nothing would fence a process that has lost the
         // partitions.
-        debug_assert!(!offsets.is_empty(), "every transaction commits the position of each partition it touches");
+        assert!(!offsets.is_empty(), "every transaction commits the position of each partition it touches");
         self.producer.begin_transaction().map_err(|error| self.failure("begin the transaction", error))?;
-        let done = self.write(pending).and_then(|()| self.add_offsets(offsets, membership)).and_then(|()| self.end());
-        match done {
+        match self.write(pending).and_then(|()| self.add_offsets(offsets, membership)).and_then(|()| self.flush()) {
+            Ok(()) => self.end(),
             Err(failure @ (Failure::Stale(_) | Failure::Aborted(_))) => self.abort().and(Err(failure)),
-            done => done,
+            Err(failure) => Err(failure),
         }
     }
 
@@ -113,7 +116,7 @@ impl Transactions {
             record.partition = entry.partition;
             record.key = pending.key(entry);
             record.payload = pending.value(entry);
-            record.headers = (!entry.headers.is_empty()).then(|| native(&entry.headers));
+            record.headers = (!entry.headers.is_empty()).then(|| native_headers(&entry.headers));
             loop {
                 match self.producer.send(record) {
                     Ok(()) => break,
@@ -157,14 +160,38 @@ impl Transactions {
         })
     }
 
-    /// Until the answer comes the outcome is unknown, and only asking the same again is right.
+    /// Waits until the brokers have every record. What they refuse is known here, before the commit is asked for.
+    fn flush(&self) -> Result<(), Failure> {
+        self.until_answered("write", || {
+            // SAFETY: the producer lives during the call.
+            if unsafe { native::flush(self.producer.client().native_ptr(), FLUSH_MS) } {
+                return Step::Done;
+            }
+            self.again_unless_fatal("not all records are acknowledged".to_owned())
+        })?;
+        self.producer.poll(Duration::ZERO);
+        match self.first_failure() {
+            Some(cause) if self.producer.client().fatal_error().is_some() => Err(Failure::Unknown(cause)),
+            Some(cause) => Err(Failure::Aborted(cause)),
+            None => Ok(()),
+        }
+    }
+
+    /// Until the answer comes the outcome is unknown, and only asking the same again is right. Even an error that asks
+    /// for an abort may follow a commit that the brokers have carried out (librdkafka, `rd_kafka_txn_handle_EndTxn`):
+    /// after it only the changelog tells.
     fn end(&self) -> Result<(), Failure> {
         self.until_answered("commit the transaction", || match self.producer.commit_transaction(STEP) {
             Ok(()) => Step::Done,
             Err(KafkaError::Flush(code)) => self.again_unless_fatal(code.to_string()),
             Err(KafkaError::Transaction(error)) if error.is_retriable() => self.again_unless_fatal(error.to_string()),
-            Err(error) => Step::Failed(self.failure("commit the transaction", error)),
+            Err(error) => Step::Failed(Failure::Unknown(format!("commit the transaction: {error}"))),
         })
+    }
+
+    /// Another producer of our id has taken over.
+    pub(super) fn is_fenced(&self) -> bool {
+        self.producer.client().fatal_error().is_some_and(|(code, _)| code == Code::Fenced)
     }
 
     fn abort(&self) -> Result<(), Failure> {

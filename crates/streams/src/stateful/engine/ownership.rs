@@ -181,7 +181,9 @@ impl<S: Stage> Engine<'_, S> {
 
     fn reconnect(&mut self, cause: &str) -> anyhow::Result<()> {
         self.fenced.retain(|at| at.elapsed() < Duration::from_secs(60));
-        self.fenced.push(Instant::now());
+        if self.transactions.is_fenced() {
+            self.fenced.push(Instant::now());
+        }
         if self.fenced.len() > FENCED_MAX {
             let hint = "does another process use the same transactional id? Each needs its own";
             bail!(StreamError::fatal("write transactions", format!("{cause}; {hint}")));
