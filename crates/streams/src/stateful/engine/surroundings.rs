@@ -18,6 +18,7 @@ pub(super) fn look_around(env: &Env, admin: &Admin, settings: &Settings, layout:
         bail!("the broker gives {} no id: topics have one since Kafka 2.8, and the state needs it", settings.input);
     }
     check_partitions(env, admin, settings, input.partitions)?;
+    check_cleanup(env, admin, &settings.changelog)?;
     Ok(Expected {
         layout,
         group: settings.group.clone(),
@@ -42,6 +43,19 @@ pub(super) fn check_partitions(env: &Env, admin: &Admin, settings: &Settings, ex
                 settings.changelog
             );
         }
+    }
+    Ok(())
+}
+
+/// With any other cleanup the state of a quiet key would be deleted by its age, and nobody would notice.
+fn check_cleanup(env: &Env, admin: &Admin, changelog: &str) -> anyhow::Result<()> {
+    let found = env.ask("read the settings of the changelog", || admin.settings(changelog))?;
+    let found = found.get("cleanup.policy").map_or("", String::as_str);
+    if found != "compact" {
+        bail!(
+            "{changelog} has cleanup.policy={found}, which would delete state that is still needed: set it to compact \
+             (`kafka-configs --alter --topic {changelog} --add-config cleanup.policy=compact`)"
+        );
     }
     Ok(())
 }

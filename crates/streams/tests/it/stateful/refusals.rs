@@ -57,6 +57,14 @@ fn state_that_is_gone() {
 }
 
 #[test]
+fn a_changelog_that_would_be_deleted_by_age() {
+    let kit = Kit::new();
+    let mut topics = Topics::new(&kit, 1);
+    topics.changelog = kit.topic(1);
+    refused(&kit, &topics, "cleanup.policy=delete");
+}
+
+#[test]
 fn an_input_that_was_made_again() {
     let kit = Kit::new();
     let topics = folded(&kit, 1);
