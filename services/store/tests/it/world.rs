@@ -24,25 +24,7 @@ pub fn runtime() -> &'static Runtime {
 /// One broker and one S3 for all tests of this binary: names keep them apart.
 fn parts() -> &'static (Brokers, S3) {
     static PARTS: OnceLock<(Brokers, S3)> = OnceLock::new();
-    PARTS.get_or_init(|| {
-        let parts = (Brokers::start(), S3::start());
-        runtime().block_on(make_bucket(&parts.1));
-        parts
-    })
-}
-
-/// A real S3 may be new.
-async fn make_bucket(s3: &S3) {
-    let keys = aws_credential_types::Credentials::new(&s3.access_key, &s3.secret_key, None, None, "test");
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(aws_sdk_s3::config::BehaviorVersion::latest())
-        .endpoint_url(&s3.endpoint)
-        .region(aws_sdk_s3::config::Region::new("us-east-1"))
-        .credentials_provider(keys)
-        .force_path_style(true)
-        .http_client(aws_smithy_http_client::Builder::new().build_http());
-    // It is there already, mostly.
-    let _ = aws_sdk_s3::Client::from_conf(config.build()).create_bucket().bucket(&s3.bucket).send().await;
+    PARTS.get_or_init(|| (Brokers::start(), S3::start()))
 }
 
 pub struct World {
