@@ -212,11 +212,20 @@ impl KafkaConfig {
             .set("partitioner", "murmur2_random")
             .set("compression.type", self.compression.as_str());
         self.or(&mut config, "linger.ms", "5");
+        // Over what topics take by default (1,048,588), so that an alien of that size still fits with a dead letter's
+        // headers. librdkafka's own limit is under it.
+        self.or(&mut config, "message.max.bytes", "2000000");
         // 32 MiB and 100,000 records: enough to hide a slow second, small enough for a container of 150 MiB.
         self.or(&mut config, "queue.buffering.max.kbytes", "32768");
         // A record waits for its broker for as long as it takes: the queue fills up and the sender waits, too.
         self.or(&mut config, "message.timeout.ms", "0");
         config
+    }
+
+    /// Bytes of the largest record that a producer sends.
+    pub(crate) fn largest(&self) -> usize {
+        let config = self.producer("check");
+        config.get("message.max.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn consumer(&self, role: &str) -> ClientConfig {

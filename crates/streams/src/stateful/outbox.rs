@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
     pub(crate) headers: Vec<Header>,
+    /// A dead letter, which may be cut to fit.
+    pub(crate) letter: bool,
 }
 
 impl Pending {
@@ -88,7 +90,7 @@ impl Pending {
         };
         self.topics[topic].entries += 1;
         let (key, value) = (self.keep(key), self.keep(value));
-        self.entries.push(Entry { topic, partition, key, value, headers });
+        self.entries.push(Entry { topic, partition, key, value, headers, letter: false });
     }
 }
 
@@ -112,10 +114,12 @@ impl<'a> Outbox<'a> {
         self.touched = true;
     }
 
-    /// The record as it came, with `reason` (one of [`super::Settings::reasons`]) and `detail`.
+    /// The record as it came, with `reason` (one of [`super::Settings::reasons`]) and `detail`. What is too large for
+    /// the topic is cut when it is written.
     pub fn dead_letter(&mut self, record: &Record<'_>, reason: &str, detail: &str) {
         let headers = headers_of(record, self.stage, reason, detail);
         self.pending.push(self.dead_letters, None, record.key, record.value, headers);
+        self.pending.entries.last_mut().expect("it was pushed").letter = true;
         self.pending.reasons.push(reason.to_owned());
         self.touched = true;
     }

@@ -2,7 +2,7 @@
 
 mod kills;
 mod refusals;
-mod sum;
+pub mod sum;
 
 use std::time::Duration;
 
