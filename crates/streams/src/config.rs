@@ -2,19 +2,23 @@
 //!
 //! In: [`KafkaConfig`], the part of every service's config named `kafka`. Out: librdkafka's settings for each kind of
 //! client. The map `librdkafka` takes any option of librdkafka and wins over the defaults here, except over the few on
-//! which exactly-once and "nothing jumps silently" rest: those are refused by name, with what to do instead.
+//! which exactly-once and "nothing jumps silently" rest: those are refused by name, with what to do instead. What may be
+//! a secret in it is never shown.
+
+mod shown;
 
 use std::collections::BTreeMap;
 
 use harness::Secret;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StreamError;
 
 /// Where Kafka is and how to talk to it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KafkaConfig {
     /// Brokers to ask for the rest of the cluster: `host:port`, separated by commas.
@@ -28,6 +32,7 @@ pub struct KafkaConfig {
     /// How a group shares partitions: `classic`, or `consumer` for KIP-848 (brokers 4.0 and later).
     pub group_protocol: GroupProtocol,
     /// Any option of librdkafka, by its own name.
+    #[serde(serialize_with = "shown::serialize")]
     pub librdkafka: BTreeMap<String, String>,
 }
 
@@ -168,6 +173,11 @@ impl KafkaConfig {
                 return Err(format!("kafka.librdkafka.{name} cannot be set there: {instead}"));
             }
         }
+        if let Some((name, _)) = self.librdkafka.iter().find(|(_, value)| *value == shown::MASK) {
+            return Err(format!(
+                "kafka.librdkafka.{name} is the mask that --print-config shows, not the secret itself"
+            ));
+        }
         if self.group_protocol == GroupProtocol::Consumer {
             for (name, instead) in CLASSIC_ONLY {
                 if self.librdkafka.contains_key(*name) {
@@ -178,7 +188,11 @@ impl KafkaConfig {
             }
         }
         self.security.validate()?;
-        self.base("check").create_native_config().map(drop).map_err(|e| format!("kafka.librdkafka: {e}"))
+        self.base("check").create_native_config().map(drop).map_err(|error| match error {
+            // The value may be a secret under a name that is misspelt.
+            KafkaError::ClientConfig(_, why, name, _) => format!("kafka.librdkafka.{name}: {why}"),
+            error => format!("kafka.librdkafka: {error}"),
+        })
     }
 
     /// Settings that every client shares. `role` ends the client's name: `finflow-aggregate-consumer`.
@@ -354,7 +368,7 @@ impl Compression {
 }
 
 /// A client that could not even be made: the settings are at fault, not the network.
-pub(crate) fn bad_settings(what: &str, error: rdkafka::error::KafkaError) -> StreamError {
+pub(crate) fn bad_settings(what: &str, error: KafkaError) -> StreamError {
     StreamError::Settings(format!("cannot make the {what}: {error}"))
 }
 

@@ -66,3 +66,31 @@ fn security_is_whole_or_refused() {
     assert_eq!((base.get("sasl.mechanism"), base.get("sasl.password")), (Some("SCRAM-SHA-512"), Some("hush")));
     assert!(!format!("{scram:?}").contains("hush"), "shown");
 }
+
+#[test]
+fn no_secret_among_the_options_is_shown() {
+    let secrets = [
+        "ssl.keystore.password",
+        "ssl.key.pem",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.config",
+        "sasl.oauthbearer.assertion.private.key.passphrase",
+        "sasl.oauthbearer.token.endpoint.url",
+    ];
+    let mut config = with("client.rack", "plain");
+    config.librdkafka.extend(secrets.map(|name| (name.to_owned(), "hush".to_owned())));
+    // `--print-config` is the config as YAML.
+    for printed in [format!("{config:?}"), serde_json::to_string(&config).unwrap()] {
+        assert!(!printed.contains("hush") && printed.contains("plain"), "{printed}");
+        assert!(secrets.iter().all(|name| printed.contains(name)), "{printed}");
+    }
+    assert_eq!(config.base("test").get("ssl.keystore.password"), Some("hush"), "librdkafka gets it");
+    let read_back: KafkaConfig = serde_json::from_value(serde_json::to_value(&config).unwrap()).unwrap();
+    refused(&read_back, "the mask that --print-config shows");
+}
+
+#[test]
+fn a_misspelt_option_is_named_without_its_value() {
+    let error = with("ssl.keystore.pasword", "hush").validate().unwrap_err();
+    assert!(error.contains("kafka.librdkafka.ssl.keystore.pasword") && !error.contains("hush"), "{error}");
+}
