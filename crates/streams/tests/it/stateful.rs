@@ -194,6 +194,25 @@ fn members_come_and_go_while_records_flow() {
 }
 
 #[test]
+fn a_stage_that_stops_leaves_the_group_at_once() {
+    let mut kit = Kit::new();
+    kit.kafka.librdkafka.insert("session.timeout.ms".to_owned(), "30000".to_owned());
+    let topics = Topics::new(&kit, 4);
+    let has = |running: &Running, n: usize| {
+        let text = running.env.metrics.render();
+        text.contains(&format!("consumer_assigned_partitions {n}\n")).then_some(())
+    };
+    let first = Running::start(&kit, &topics, "1");
+    eventually(LONG, "the first has all", || has(&first, 4));
+    let heir = Running::start(&kit, &topics, "2");
+    eventually(LONG, "both have half", || has(&first, 2).and(has(&heir, 2)));
+    let stopped = std::time::Instant::now();
+    first.stop();
+    eventually(Duration::from_secs(5).saturating_sub(stopped.elapsed()), "the heir has all", || has(&heir, 4));
+    heir.stop();
+}
+
+#[test]
 fn records_of_an_aborted_transaction_are_never_seen() {
     let kit = Kit::new();
     let topics = Topics::new(&kit, 1);
