@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use harness::traces;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
@@ -13,7 +14,7 @@ use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::outbox::{Entry, Pending};
+use super::outbox::{Entry, Kind, Pending};
 use crate::config::{KafkaConfig, bad_settings};
 use crate::dead_letters::{Letter, Room, native};
 use crate::env::Env;
@@ -108,7 +109,10 @@ impl Transactions {
         // partitions.
         debug_assert!(!offsets.is_empty(), "every transaction commits the position of each partition it touches");
         self.producer.begin_transaction().map_err(|error| self.failure("begin the transaction", error))?;
-        let done = self.write(pending).and_then(|()| self.add_offsets(offsets, membership)).and_then(|()| self.end());
+        let span = pending.parents.span(|| tracing::info_span!("transaction"));
+        let trace = traces::of(&span);
+        let written = self.write(pending, trace.as_deref());
+        let done = written.and_then(|()| self.add_offsets(offsets, membership)).and_then(|()| self.end());
         match done {
             Err(failure @ (Failure::Stale(_) | Failure::Aborted(_))) => {
                 self.abort()?;
@@ -124,9 +128,9 @@ impl Transactions {
         large.take().map(|(topic, bytes)| StreamError::TooLarge { topic, bytes })
     }
 
-    fn write(&self, pending: &Pending) -> Result<(), Failure> {
+    fn write(&self, pending: &Pending, trace: Option<&str>) -> Result<(), Failure> {
         for entry in &pending.entries {
-            let content = self.content(pending, entry);
+            let content = self.content(pending, entry, trace);
             let mut record = BaseRecord::<[u8], [u8]>::to(pending.topic(entry));
             record.partition = entry.partition;
             record.key = content.key;
@@ -155,10 +159,17 @@ impl Transactions {
         Ok(())
     }
 
-    fn content<'a>(&self, pending: &'a Pending, entry: &'a Entry) -> Letter<'a> {
+    fn content<'a>(&self, pending: &'a Pending, entry: &'a Entry, trace: Option<&str>) -> Letter<'a> {
         let (key, value) = (pending.key(entry), pending.value(entry));
-        let content = Letter { key, value, headers: entry.headers.as_slice().into() };
-        if entry.letter { self.room.fit(pending.topic(entry), content) } else { content }
+        let mut content = Letter { key, value, headers: entry.headers.as_slice().into() };
+        match (entry.kind, trace) {
+            (Kind::Letter, _) => self.room.fit(pending.topic(entry), content),
+            (Kind::Result, Some(trace)) => {
+                content.headers.to_mut().push((traces::TRACEPARENT.to_owned(), Some(trace.as_bytes().to_vec())));
+                content
+            }
+            (Kind::Result, None) | (Kind::State, _) => content,
+        }
     }
 
     fn add_offsets(&self, offsets: &[(&str, i32, i64)], membership: &Membership) -> Result<(), Failure> {
