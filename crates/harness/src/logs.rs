@@ -29,10 +29,14 @@ pub(crate) fn init(log: &Log, traces: Option<crate::traces::Tracer>) -> anyhow::
     } else {
         lines.json().flatten_event(true).with_current_span(false).boxed()
     };
+    let traced = traces.is_some();
     let spans = traces.map(crate::traces::layer);
     let installed = tracing_subscriber::registry().with(filter).with(lines).with(spans).try_init();
     if installed.is_ok() {
         FILTER.set(handle).ok();
+        if traced {
+            crate::traces::turn_on();
+        }
     }
     Ok(())
 }

@@ -1,19 +1,29 @@
 //! Traces over OTLP, loaded only when `otlp.endpoint` is set, and the `traceparent` header that carries them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{TraceContextExt as _, TracerProvider as _};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tracing::Span;
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::Otlp;
+
+/// Name of the header that carries a trace from record to record.
+pub const TRACEPARENT: &str = "traceparent";
+
+/// More than the batches that a transaction usually comes of.
+const PARENTS_MAX: usize = 32;
+
+static ON: AtomicBool = AtomicBool::new(false);
 
 pub(crate) type Tracer = opentelemetry_sdk::trace::Tracer;
 
@@ -55,18 +65,57 @@ impl Exporter {
     }
 }
 
-/// The current span as a `traceparent` header; none when nothing is traced.
-pub fn current() -> Option<String> {
-    let mut headers = HashMap::new();
-    let context = tracing::Span::current().context();
-    TraceContextPropagator::new().inject_context(&context, &mut headers);
-    headers.remove("traceparent")
+/// Whether spans go anywhere. Where they do not, what is below does nothing and costs nothing.
+pub fn are_on() -> bool {
+    ON.load(Ordering::Relaxed)
 }
 
-/// Makes `span` a child of the span named by a `traceparent` header. A malformed header starts a new trace.
-pub fn follow(span: &tracing::Span, traceparent: &str) {
-    let headers = HashMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
-    let parent = TraceContextPropagator::new().extract(&headers);
-    // Fails only where nothing is traced.
-    span.set_parent(parent).ok();
+pub(crate) fn turn_on() {
+    ON.store(true, Ordering::Relaxed);
+}
+
+/// The `traceparent` header that names the span; none when nothing is traced.
+pub fn of(span: &Span) -> Option<String> {
+    if span.is_none() {
+        return None;
+    }
+    let mut headers = HashMap::new();
+    TraceContextPropagator::new().inject_context(&span.context(), &mut headers);
+    headers.remove(TRACEPARENT)
+}
+
+/// The spans that something comes of, as records name them: each once, the first ones only.
+#[derive(Debug, Default)]
+pub struct Parents(Vec<String>);
+
+impl Parents {
+    /// `header` is the record's `traceparent`, asked for only when something is traced.
+    pub fn note<'a>(&mut self, header: impl FnOnce() -> Option<&'a [u8]>) {
+        if are_on() && self.0.len() < PARENTS_MAX {
+            let named = header().and_then(|header| std::str::from_utf8(header).ok());
+            self.0.extend(named.filter(|named| !self.0.iter().any(|known| known == named)).map(str::to_owned));
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The span that `open` makes, or none when nothing is traced: a child of the first, linked to the others. A
+    /// malformed header names none.
+    pub fn span(&self, open: impl FnOnce() -> Span) -> Span {
+        let span = if are_on() { open() } else { Span::none() };
+        let mut named = self.0.iter().map(|traceparent| read(traceparent));
+        if let Some(parent) = named.next() {
+            // Fails only where nothing is traced.
+            span.set_parent(parent).ok();
+        }
+        named.for_each(|other| span.add_link(other.span().span_context().clone()));
+        span
+    }
+}
+
+fn read(traceparent: &str) -> opentelemetry::Context {
+    let headers = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
+    TraceContextPropagator::new().extract(&headers)
 }

@@ -2,19 +2,23 @@
 //!
 //! In: [`KafkaConfig`], the part of every service's config named `kafka`. Out: librdkafka's settings for each kind of
 //! client. The map `librdkafka` takes any option of librdkafka and wins over the defaults here, except over the few on
-//! which exactly-once and "nothing jumps silently" rest: those are refused by name, with what to do instead.
+//! which exactly-once and "nothing jumps silently" rest: those are refused by name, with what to do instead. What may be
+//! a secret in it is never shown.
+
+mod shown;
 
 use std::collections::BTreeMap;
 
 use harness::Secret;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 
 use crate::error::StreamError;
 
 /// Where Kafka is and how to talk to it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct KafkaConfig {
     /// Brokers to ask for the rest of the cluster: `host:port`, separated by commas.
@@ -28,6 +32,7 @@ pub struct KafkaConfig {
     /// How a group shares partitions: `classic`, or `consumer` for KIP-848 (brokers 4.0 and later).
     pub group_protocol: GroupProtocol,
     /// Any option of librdkafka, by its own name.
+    #[serde(serialize_with = "shown::serialize")]
     pub librdkafka: BTreeMap<String, String>,
 }
 
@@ -168,6 +173,11 @@ impl KafkaConfig {
                 return Err(format!("kafka.librdkafka.{name} cannot be set there: {instead}"));
             }
         }
+        if let Some((name, _)) = self.librdkafka.iter().find(|(_, value)| *value == shown::MASK) {
+            return Err(format!(
+                "kafka.librdkafka.{name} is the mask that --print-config shows, not the secret itself"
+            ));
+        }
         if self.group_protocol == GroupProtocol::Consumer {
             for (name, instead) in CLASSIC_ONLY {
                 if self.librdkafka.contains_key(*name) {
@@ -178,7 +188,11 @@ impl KafkaConfig {
             }
         }
         self.security.validate()?;
-        self.base("check").create_native_config().map(drop).map_err(|e| format!("kafka.librdkafka: {e}"))
+        self.base("check").create_native_config().map(drop).map_err(|error| match error {
+            // The value may be a secret under a name that is misspelt.
+            KafkaError::ClientConfig(_, why, name, _) => format!("kafka.librdkafka.{name}: {why}"),
+            error => format!("kafka.librdkafka: {error}"),
+        })
     }
 
     /// Settings that every client shares. `role` ends the client's name: `finflow-aggregate-consumer`.
@@ -212,11 +226,20 @@ impl KafkaConfig {
             .set("partitioner", "murmur2_random")
             .set("compression.type", self.compression.as_str());
         self.or(&mut config, "linger.ms", "5");
+        // Over what topics take by default (1,048,588), so that an alien of that size still fits with a dead letter's
+        // headers. librdkafka's own limit is under it.
+        self.or(&mut config, "message.max.bytes", "2000000");
         // 32 MiB and 100,000 records: enough to hide a slow second, small enough for a container of 150 MiB.
         self.or(&mut config, "queue.buffering.max.kbytes", "32768");
         // A record waits for its broker for as long as it takes: the queue fills up and the sender waits, too.
         self.or(&mut config, "message.timeout.ms", "0");
         config
+    }
+
+    /// Bytes of the largest record that a producer sends.
+    pub(crate) fn largest(&self) -> usize {
+        let config = self.producer("check");
+        config.get("message.max.bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn consumer(&self, role: &str) -> ClientConfig {
@@ -345,7 +368,7 @@ impl Compression {
 }
 
 /// A client that could not even be made: the settings are at fault, not the network.
-pub(crate) fn bad_settings(what: &str, error: rdkafka::error::KafkaError) -> StreamError {
+pub(crate) fn bad_settings(what: &str, error: KafkaError) -> StreamError {
     StreamError::Settings(format!("cannot make the {what}: {error}"))
 }
 

@@ -1,7 +1,11 @@
 //! Where records go that a stage cannot use: the original, whole, with where it came from and why it is here.
 
+mod fit;
+
 use prometheus::IntCounterVec;
 use rdkafka::message::{Header, OwnedHeaders};
+
+pub(crate) use fit::{Letter, Room};
 
 use crate::env::Env;
 use crate::error::Result;
@@ -18,6 +22,8 @@ pub const PARTITION: &str = "finflow-dlq-partition";
 pub const OFFSET: &str = "finflow-dlq-offset";
 /// Kafka's own time of the original, in milliseconds: the dead letter's is when it was put here.
 pub const TIMESTAMP: &str = "finflow-dlq-timestamp";
+/// Bytes of the original value, where the letter holds only its first ones.
+pub const SIZE: &str = "finflow-dlq-size";
 
 /// A detail longer than this says nothing more to anybody.
 const DETAIL_MAX: usize = 512;
@@ -27,6 +33,7 @@ const DETAIL_MAX: usize = 512;
 pub struct DeadLetters {
     producer: Producer,
     topic: String,
+    room: Room,
     stage: &'static str,
     count: IntCounterVec,
 }
@@ -37,6 +44,7 @@ impl DeadLetters {
         DeadLetters {
             producer: producer.clone(),
             topic: topic::DEAD_LETTERS.to_owned(),
+            room: Room::new(env, producer.kafka()),
             stage: env.service,
             count: counter(env, reasons),
         }
@@ -47,12 +55,11 @@ impl DeadLetters {
         self
     }
 
-    /// Key, bytes and headers as they came, plus `finflow-dlq-*`.
+    /// Key, bytes and headers as they came, plus `finflow-dlq-*`. What is too large for the topic is cut.
     pub fn send(&self, record: &Record<'_>, reason: &str, detail: &str) -> Result<()> {
         self.count.with_label_values(&[reason]).inc();
         let headers = headers_of(record, self.stage, reason, detail);
-        let out = Outgoing { topic: &self.topic, key: record.key, value: record.value, ..Outgoing::default() };
-        self.producer.send_with(&out, Some(native(&headers)))
+        self.put(record.key, record.value, &headers)
     }
 
     /// Something that never was a record, such as a line of a file: its headers say where it came from.
@@ -68,8 +75,14 @@ impl DeadLetters {
         let mut all: Vec<OwnedHeader> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), Some(value.to_vec()))).collect();
         add_reason(&mut all, self.stage, reason, detail);
-        let out = Outgoing { topic: &self.topic, key, value: Some(value), ..Outgoing::default() };
-        self.producer.send_with(&out, Some(native(&all)))
+        self.put(key, Some(value), &all)
+    }
+
+    fn put(&self, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[OwnedHeader]) -> Result<()> {
+        let letter = Letter { key, value, headers: headers.into() };
+        let letter = self.room.fit(&self.topic, letter);
+        let out = Outgoing { topic: &self.topic, key: letter.key, value: letter.value, ..Outgoing::default() };
+        self.producer.send_with(&out, Some(native(&letter.headers)))
     }
 }
 

@@ -43,5 +43,5 @@ pub use record::{Header, OwnedRecord, Record};
 
 /// The headers of a dead letter.
 pub mod dead_letter {
-    pub use crate::dead_letters::{DETAIL, OFFSET, PARTITION, REASON, STAGE, TOPIC, VERSION};
+    pub use crate::dead_letters::{DETAIL, OFFSET, PARTITION, REASON, SIZE, STAGE, TOPIC, VERSION};
 }

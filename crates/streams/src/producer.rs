@@ -32,6 +32,7 @@ pub struct Outgoing<'a> {
 #[derive(Clone)]
 pub struct Producer {
     inner: Arc<BaseProducer<Deliveries>>,
+    kafka: Arc<KafkaConfig>,
     env: Env,
 }
 
@@ -98,7 +99,7 @@ impl Producer {
         let config = kafka.producer("producer");
         let context = Deliveries::new(env, "producer");
         let inner = config.create_with_context(context).map_err(|error| bad_settings("producer", error))?;
-        Ok(Producer { inner: Arc::new(inner), env: env.clone() })
+        Ok(Producer { inner: Arc::new(inner), kafka: Arc::new(kafka.clone()), env: env.clone() })
     }
 
     /// Publishes the counters of these topics at zero.
@@ -180,6 +181,10 @@ impl Producer {
     /// Records acknowledged so far.
     pub fn acked(&self) -> u64 {
         self.inner.context().acked.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn kafka(&self) -> &KafkaConfig {
+        &self.kafka
     }
 
     fn failure(&self) -> Result<()> {

@@ -10,6 +10,8 @@ pub struct Spec {
     pub cleanup: Cleanup,
     /// Meaningful with [`Cleanup::Delete`] only.
     pub retention: Duration,
+    /// Bytes of the largest batch of records; `None` leaves it to the cluster.
+    pub largest: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,9 @@ pub const AGGREGATE_STATE: &str = "finflow-aggregate-state";
 pub const ALERT_STATE: &str = "finflow-alert-state";
 pub const LEASES: &str = "finflow-leases";
 
+/// Twice what the other topics take by default: a dead letter is the original and its headers.
+const LETTER: usize = 2 << 20;
+
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Every topic, in the order of `docs/topics.md`.
@@ -36,7 +41,7 @@ pub fn all() -> Vec<Spec> {
         Spec::delete(RAW, 3),
         Spec::delete(METRICS, 3),
         Spec::delete(ALERTS, 2),
-        Spec::delete(DEAD_LETTERS, 1),
+        Spec::delete(DEAD_LETTERS, 1).largest(LETTER),
         // As many partitions as its input has: partition n of the state belongs to partition n of the input.
         Spec::compact(AGGREGATE_STATE, 3),
         Spec::compact(ALERT_STATE, 3),
@@ -51,11 +56,15 @@ pub fn find(name: &str) -> Option<Spec> {
 
 impl Spec {
     pub fn delete(name: impl Into<String>, partitions: i32) -> Self {
-        Spec { name: name.into(), partitions, cleanup: Cleanup::Delete, retention: WEEK }
+        Spec { name: name.into(), partitions, cleanup: Cleanup::Delete, retention: WEEK, largest: None }
     }
 
     pub fn compact(name: impl Into<String>, partitions: i32) -> Self {
-        Spec { name: name.into(), partitions, cleanup: Cleanup::Compact, retention: WEEK }
+        Spec { name: name.into(), partitions, cleanup: Cleanup::Compact, retention: WEEK, largest: None }
+    }
+
+    pub fn largest(self, bytes: usize) -> Self {
+        Spec { largest: Some(bytes), ..self }
     }
 
     /// The topic's settings on a cluster that keeps `replication` copies.
@@ -78,6 +87,7 @@ impl Spec {
             // A restore slower than this could miss that a key was deleted.
             Cleanup::Compact => settings.push(("delete.retention.ms", (24 * 3600 * 1000).to_string())),
         }
+        settings.extend(self.largest.map(|bytes| ("max.message.bytes", bytes.to_string())));
         settings
     }
 }
@@ -117,6 +127,7 @@ mod tests {
                 };
                 match row[2] {
                     "delete, 7 d" => Spec::delete(row[0].trim_matches('`'), partitions),
+                    "delete, 7 d; 2 MiB" => Spec::delete(row[0].trim_matches('`'), partitions).largest(2 << 20),
                     "compact" => Spec::compact(row[0].trim_matches('`'), partitions),
                     other => panic!("cleanup {other} of {}", row[0]),
                 }

@@ -228,6 +228,7 @@ impl Stage for Aggregator {
         if self.cpu_at_first.is_none() {
             self.cpu_at_first = Some(harness::cpu_seconds());
         }
+        out.follow(record);
         let outcome = match EventRef::decode(record.value.unwrap_or_default()) {
             Ok(EventRef::Trade(trade)) => self.trade(part, &trade, record, out),
             Ok(EventRef::Other(Event::Gap(gap))) => {

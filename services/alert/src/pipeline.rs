@@ -127,6 +127,7 @@ impl Stage for Alerts {
     }
 
     fn record(&mut self, part: &mut Part, record: &Record<'_>, out: &mut Outbox<'_>) -> Outcome {
+        out.follow(record);
         let metrics = match Metrics::decode(record.value.unwrap_or_default()) {
             Ok(metrics) => metrics,
             Err(error) => {

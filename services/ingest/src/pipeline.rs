@@ -303,7 +303,7 @@ impl Replay {
 
     pub(crate) fn housekeep(&mut self) -> streams::Result<()> {
         self.show();
-        self.writer.trace = harness::traces::current().unwrap_or_default();
+        self.writer.end_batch();
         if Instant::now() >= self.checkpoint_due {
             self.checkpoint(false)?;
             self.checkpoint_due = Instant::now() + *self.config.checkpoint_every;

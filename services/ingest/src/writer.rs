@@ -2,8 +2,10 @@
 
 use std::io::Write as _;
 
+use harness::traces;
 use market::{Event, symbol};
 use streams::{DeadLetters, Outgoing, Producer};
+use tracing::Span;
 
 use crate::position::Position;
 use crate::resume::{FeedId, POSITION_HEADER};
@@ -22,8 +24,10 @@ pub struct Writer {
     output: String,
     /// Of the output: the partition is chosen here, so that it is known before sending.
     pub partitions: i32,
-    /// `traceparent` of this batch of events; empty when nothing is traced.
-    pub trace: String,
+    /// The events of one turn of housekeeping are one span.
+    batch: Span,
+    /// `traceparent` of this batch; empty before its first event, and when nothing is traced.
+    trace: String,
     value: Vec<u8>,
     event_id: Vec<u8>,
     position: Vec<u8>,
@@ -45,6 +49,7 @@ impl Writer {
             dead_letters,
             output: output.to_owned(),
             partitions,
+            batch: Span::none(),
             trace: String::new(),
             value: Vec::new(),
             event_id: Vec::new(),
@@ -72,6 +77,7 @@ impl Writer {
                 format!("the event has {} bytes, at most {LARGEST} fit", self.value.len()),
             )));
         }
+        self.begin_batch();
         self.event_id.clear();
         event_id(event, origin, &mut self.event_id);
         self.position.clear();
@@ -82,7 +88,7 @@ impl Writer {
             ("source", origin.label.as_bytes()),
             ("event_id", &self.event_id),
             (POSITION_HEADER, &self.position),
-            ("traceparent", self.trace.as_bytes()),
+            (traces::TRACEPARENT, self.trace.as_bytes()),
         ];
         let used = if self.trace.is_empty() { 5 } else { 6 };
         self.producer.send(&Outgoing {
@@ -93,6 +99,19 @@ impl Writer {
             headers: &headers[..used],
         })?;
         Ok(Ok(()))
+    }
+
+    fn begin_batch(&mut self) {
+        if self.trace.is_empty() && traces::are_on() {
+            self.batch = tracing::info_span!("produce");
+            self.trace = traces::of(&self.batch).unwrap_or_default();
+        }
+    }
+
+    /// The next event begins another.
+    pub fn end_batch(&mut self) {
+        self.batch = Span::none();
+        self.trace.clear();
     }
 
     /// Queues a text that could not be read, with the file and line it came from.

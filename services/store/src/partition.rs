@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use harness::Clock;
+use harness::traces::Parents;
 use lake::{Adoption, Bucket, Chain, Feed, Format, Progress, Pushed, Range, Record};
 use streams::TopicPartition;
+use tracing::Span;
 
 use crate::broker::Broker;
 use crate::config::Rotate;
@@ -55,12 +57,16 @@ pub(crate) struct Reading<B> {
     pub(crate) range: Range,
     /// When the first row of the range was read.
     pub(crate) opened_ns: Option<i64>,
+    /// Of the records of the range.
+    pub(crate) parents: Parents,
     /// The range before this one, while it is being stored. The next claim waits for it.
     pub(crate) flight: Option<Flight>,
 }
 
 pub(crate) struct Flight {
     pub(crate) _task: Task,
+    /// From the end of reading to the end of storing.
+    pub(crate) _span: Span,
     pub(crate) size_bytes: usize,
 }
 
@@ -114,7 +120,13 @@ impl<B: Bucket> Partition<B> {
         match std::mem::replace(resume, Resume::Read { from: 0 }) {
             Resume::Read { from } => {
                 let range = Range::new(chain.source().clone(), self.feed, format, from);
-                self.state = State::Reading(Reading { chain, range, opened_ns: None, flight: None });
+                self.state = State::Reading(Reading {
+                    chain,
+                    range,
+                    opened_ns: None,
+                    parents: Parents::default(),
+                    flight: None,
+                });
                 Some(from)
             }
             Resume::Adopt { from, adoption } => {

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use harness::traces::TRACEPARENT;
 use lake::{Bucket, ChainError, Feed, Paths, Record};
 use streams::{Admin, Consumer, ConsumerOptions, Env, Polled, StreamError, TopicPartition};
 
@@ -274,10 +275,11 @@ impl<B: Bucket> Pipeline<B> {
         let next = lake::Range::new(reading.chain.source().clone(), feed, format, reading.range.next());
         let range = std::mem::replace(&mut reading.range, next);
         reading.opened_ns = None;
+        let span = std::mem::take(&mut reading.parents).span(|| tracing::info_span!("store"));
         let size_bytes = range.size_bytes();
         let sealed = range.seal(&self.workers.tools.writer, why);
         let task = self.workers.store(&tp, epoch, reading.chain.clone(), sealed);
-        reading.flight = Some(Flight { _task: task, size_bytes });
+        reading.flight = Some(Flight { _task: task, _span: span, size_bytes });
     }
 
     fn finish_adoption(&mut self, index: usize) {
@@ -361,6 +363,9 @@ fn find<B: Bucket>(partitions: &[Partition<B>], recent: usize, topic: &str, part
 }
 
 fn take<B: Bucket>(partition: &mut Partition<B>, record: &streams::Record<'_>, clock: &dyn harness::Clock) -> Then {
+    if let Some(reading) = partition.reading() {
+        reading.parents.note(|| record.header(TRACEPARENT));
+    }
     let mut seen = Record {
         offset: record.offset,
         timestamp_ms: record.timestamp_ms,

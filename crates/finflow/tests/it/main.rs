@@ -15,3 +15,4 @@ mod real;
 mod restart;
 mod stages;
 mod tidy;
+mod traces;

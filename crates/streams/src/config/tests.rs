@@ -66,3 +66,130 @@ fn security_is_whole_or_refused() {
     assert_eq!((base.get("sasl.mechanism"), base.get("sasl.password")), (Some("SCRAM-SHA-512"), Some("hush")));
     assert!(!format!("{scram:?}").contains("hush"), "shown");
 }
+
+#[test]
+fn no_secret_among_the_options_is_shown() {
+    let secrets = [
+        "ssl.keystore.password",
+        "ssl.key.pem",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.config",
+        "sasl.oauthbearer.assertion.private.key.passphrase",
+        "sasl.oauthbearer.token.endpoint.url",
+    ];
+    let mut config = with("client.rack", "plain");
+    config.librdkafka.extend(secrets.map(|name| (name.to_owned(), "hush".to_owned())));
+    // `--print-config` is the config as YAML.
+    for printed in [format!("{config:?}"), serde_json::to_string(&config).unwrap()] {
+        assert!(!printed.contains("hush") && printed.contains("plain"), "{printed}");
+        assert!(secrets.iter().all(|name| printed.contains(name)), "{printed}");
+    }
+    assert_eq!(config.base("test").get("ssl.keystore.password"), Some("hush"), "librdkafka gets it");
+    let read_back: KafkaConfig = serde_json::from_value(serde_json::to_value(&config).unwrap()).unwrap();
+    refused(&read_back, "the mask that --print-config shows");
+}
+
+#[test]
+fn a_misspelt_option_is_named_without_its_value() {
+    let error = with("ssl.keystore.pasword", "hush").validate().unwrap_err();
+    assert!(error.contains("kafka.librdkafka.ssl.keystore.pasword") && !error.contains("hush"), "{error}");
+}
+
+fn assert_set(config: &ClientConfig, settings: &[(&str, &str)]) {
+    for (name, value) in settings {
+        assert_eq!(config.get(name), Some(*value), "{name}");
+    }
+}
+
+#[test]
+fn what_guarantees_rest_on_is_set() {
+    let kafka = KafkaConfig::default();
+    let idempotent = [("enable.idempotence", "true"), ("acks", "all"), ("partitioner", "murmur2_random")];
+    assert_set(&kafka.producer("test"), &idempotent);
+    assert_set(&kafka.producer("test"), &[("message.timeout.ms", "0"), ("allow.auto.create.topics", "false")]);
+    let consumer = [
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("auto.offset.reset", "error"),
+        ("isolation.level", "read_committed"),
+        ("enable.partition.eof", "false"),
+        ("allow.auto.create.topics", "false"),
+    ];
+    assert_set(&kafka.consumer("test"), &consumer);
+    assert_set(&kafka.group("test", "g"), &consumer);
+    assert_set(&kafka.group("test", "g"), &[("group.id", "g")]);
+}
+
+#[test]
+fn every_codec_has_its_name() {
+    for (compression, name) in [
+        (Compression::None, "none"),
+        (Compression::Snappy, "snappy"),
+        (Compression::Gzip, "gzip"),
+        (Compression::Lz4, "lz4"),
+        (Compression::Zstd, "zstd"),
+    ] {
+        let config = KafkaConfig { compression, ..KafkaConfig::default() };
+        assert_set(&config.producer("test"), &[("compression.type", name)]);
+        assert_eq!(config.validate(), Ok(()), "{name}");
+    }
+    assert_set(&KafkaConfig::default().producer("test"), &[("compression.type", "snappy")]);
+}
+
+#[test]
+fn mutual_tls_reaches_librdkafka() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "").unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let security = Security {
+        protocol: Protocol::Ssl,
+        ca: file("ca.pem"),
+        cert: file("cert.pem"),
+        key: file("key.pem"),
+        key_password: Secret::new("hush"),
+        ..Security::default()
+    };
+    let config = KafkaConfig { security: security.clone(), ..KafkaConfig::default() };
+    assert_eq!(config.validate(), Ok(()));
+    for client in [config.producer("test"), config.group("test", "g"), config.base("admin")] {
+        let expected = [
+            ("security.protocol", "ssl"),
+            ("ssl.ca.location", &security.ca),
+            ("ssl.certificate.location", &security.cert),
+            ("ssl.key.location", &security.key),
+            ("ssl.key.password", "hush"),
+        ];
+        assert_set(&client, &expected);
+        assert_eq!(client.get("sasl.mechanism"), None);
+        assert_eq!(client.get("enable.ssl.certificate.verification"), None, "left on");
+    }
+}
+
+#[test]
+fn every_mechanism_reaches_librdkafka_with_its_name_and_password() {
+    for (mechanism, name) in [
+        (Mechanism::Plain, "PLAIN"),
+        (Mechanism::ScramSha256, "SCRAM-SHA-256"),
+        (Mechanism::ScramSha512, "SCRAM-SHA-512"),
+    ] {
+        for (protocol, wire) in [(Protocol::SaslPlaintext, "sasl_plaintext"), (Protocol::SaslSsl, "sasl_ssl")] {
+            let (username, password) = ("finflow".to_owned(), Secret::new("hush"));
+            let security = Security { protocol, mechanism, username, password, ..Security::default() };
+            let config = KafkaConfig { security, ..KafkaConfig::default() };
+            assert_eq!(config.validate(), Ok(()), "{name} over {wire}");
+            let expected = [
+                ("security.protocol", wire),
+                ("sasl.mechanism", name),
+                ("sasl.username", "finflow"),
+                ("sasl.password", "hush"),
+            ];
+            assert_set(&config.producer("test"), &expected);
+            assert_set(&config.group("test", "g"), &expected);
+            // As it is written in a config file.
+            assert_eq!(serde_json::to_value(mechanism).unwrap(), name);
+        }
+    }
+}

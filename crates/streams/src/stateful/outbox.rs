@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use harness::traces::{Parents, TRACEPARENT};
+
 use crate::dead_letters::headers_of;
 use crate::record::{Header, Record};
 
@@ -16,6 +18,8 @@ pub(crate) struct Pending {
     pub(crate) entries: Vec<Entry>,
     topics: Vec<Topic>,
     pub(crate) reasons: Vec<String>,
+    /// Of the records that this comes of.
+    pub(crate) parents: Parents,
 }
 
 #[derive(Debug)]
@@ -31,6 +35,16 @@ pub(crate) struct Entry {
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
     pub(crate) headers: Vec<Header>,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What the stage is for; it carries the trace on.
+    Result,
+    /// May be cut to fit.
+    Letter,
+    State,
 }
 
 impl Pending {
@@ -38,6 +52,7 @@ impl Pending {
         self.bytes.clear();
         self.entries.clear();
         self.reasons.clear();
+        self.parents.clear();
         for topic in &mut self.topics {
             topic.entries = 0;
         }
@@ -73,6 +88,7 @@ impl Pending {
 
     pub(crate) fn push(
         &mut self,
+        kind: Kind,
         topic: &str,
         partition: Option<i32>,
         key: Option<&[u8]>,
@@ -88,7 +104,7 @@ impl Pending {
         };
         self.topics[topic].entries += 1;
         let (key, value) = (self.keep(key), self.keep(value));
-        self.entries.push(Entry { topic, partition, key, value, headers });
+        self.entries.push(Entry { topic, partition, key, value, headers, kind });
     }
 }
 
@@ -105,17 +121,23 @@ impl<'a> Outbox<'a> {
         Outbox { pending, stage, dead_letters, touched: false }
     }
 
+    /// What is emitted next may come of this record: its trace goes on there.
+    pub fn follow(&mut self, record: &Record<'_>) {
+        self.pending.parents.note(|| record.header(TRACEPARENT));
+    }
+
     /// The key decides the partition, as everywhere.
     pub fn emit(&mut self, topic: &str, key: &[u8], value: &[u8], headers: &[(&str, &[u8])]) {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), Some(value.to_vec()))).collect();
-        self.pending.push(topic, None, Some(key), Some(value), headers);
+        self.pending.push(Kind::Result, topic, None, Some(key), Some(value), headers);
         self.touched = true;
     }
 
-    /// The record as it came, with `reason` (one of [`super::Settings::reasons`]) and `detail`.
+    /// The record as it came, with `reason` (one of [`super::Settings::reasons`]) and `detail`. What is too large for
+    /// the topic is cut when it is written.
     pub fn dead_letter(&mut self, record: &Record<'_>, reason: &str, detail: &str) {
         let headers = headers_of(record, self.stage, reason, detail);
-        self.pending.push(self.dead_letters, None, record.key, record.value, headers);
+        self.pending.push(Kind::Letter, self.dead_letters, None, record.key, record.value, headers);
         self.pending.reasons.push(reason.to_owned());
         self.touched = true;
     }
@@ -149,6 +171,6 @@ impl<'a> Changelog<'a> {
     }
 
     pub(crate) fn write(&mut self, key: &[u8], value: Option<&[u8]>) {
-        self.pending.push(self.topic, Some(self.partition), Some(key), value, Vec::new());
+        self.pending.push(Kind::State, self.topic, Some(self.partition), Some(key), value, Vec::new());
     }
 }

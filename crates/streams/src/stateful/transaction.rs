@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use harness::traces;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
@@ -13,9 +14,9 @@ use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::outbox::Pending;
+use super::outbox::{Entry, Kind, Pending};
 use crate::config::{KafkaConfig, bad_settings};
-use crate::dead_letters::native as native_headers;
+use crate::dead_letters::{Letter, Room, native as native_headers};
 use crate::env::Env;
 use crate::error::{Result, StreamError};
 use crate::logs::Logs;
@@ -45,6 +46,7 @@ pub(super) enum Failure {
 
 pub(super) struct Transactions {
     producer: BaseProducer<Deliveries>,
+    room: Room,
     env: Env,
     kafka: KafkaConfig,
     id: String,
@@ -54,6 +56,8 @@ pub(super) struct Transactions {
 struct Deliveries {
     logs: Logs,
     first_failure: std::sync::Mutex<Option<String>>,
+    /// The broker takes no record of this size, tried again or not.
+    too_large: std::sync::Mutex<Option<(String, usize)>>,
 }
 
 impl ClientContext for Deliveries {
@@ -74,6 +78,10 @@ impl ProducerContext for Deliveries {
         if let Err((error, message)) = result {
             let mut first = self.first_failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             first.get_or_insert_with(|| format!("{}[{}]: {error}", message.topic(), message.partition()));
+            if error.rdkafka_error_code() == Some(Code::MessageSizeTooLarge) {
+                let mut large = self.too_large.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                *large = Some((message.topic().to_owned(), message.payload_len() + message.key_len()));
+            }
         }
     }
 }
@@ -82,7 +90,8 @@ impl Transactions {
     /// Fences whoever used this id before and aborts what it left open. Waits until the brokers are there.
     pub(super) fn new(env: &Env, kafka: &KafkaConfig, id: &str, timeout: Duration) -> Result<Self> {
         let producer = connect(env, kafka, id, timeout)?;
-        Ok(Transactions { producer, env: env.clone(), kafka: kafka.clone(), id: id.to_owned(), timeout })
+        let room = Room::new(env, kafka);
+        Ok(Transactions { producer, room, env: env.clone(), kafka: kafka.clone(), id: id.to_owned(), timeout })
     }
 
     /// A new producer of the same id, after a failure that ended the old one. Safe at any time: what keeps a process
@@ -103,20 +112,33 @@ impl Transactions {
         // partitions.
         assert!(!offsets.is_empty(), "every transaction commits the position of each partition it touches");
         self.producer.begin_transaction().map_err(|error| self.failure("begin the transaction", error))?;
-        match self.write(pending).and_then(|()| self.add_offsets(offsets, membership)).and_then(|()| self.flush()) {
+        let span = pending.parents.span(|| tracing::info_span!("transaction"));
+        let trace = traces::of(&span);
+        let written = self.write(pending, trace.as_deref());
+        match written.and_then(|()| self.add_offsets(offsets, membership)).and_then(|()| self.flush()) {
             Ok(()) => self.end(),
-            Err(failure @ (Failure::Stale(_) | Failure::Aborted(_))) => self.abort().and(Err(failure)),
+            Err(failure @ (Failure::Stale(_) | Failure::Aborted(_))) => {
+                self.abort()?;
+                Err(self.too_large().map_or(failure, Failure::Fatal))
+            }
             Err(failure) => Err(failure),
         }
     }
 
-    fn write(&self, pending: &Pending) -> Result<(), Failure> {
+    /// A refusal that no other try would change.
+    fn too_large(&self) -> Option<StreamError> {
+        let mut large = self.producer.context().too_large.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        large.take().map(|(topic, bytes)| StreamError::TooLarge { topic, bytes })
+    }
+
+    fn write(&self, pending: &Pending, trace: Option<&str>) -> Result<(), Failure> {
         for entry in &pending.entries {
+            let content = self.content(pending, entry, trace);
             let mut record = BaseRecord::<[u8], [u8]>::to(pending.topic(entry));
             record.partition = entry.partition;
-            record.key = pending.key(entry);
-            record.payload = pending.value(entry);
-            record.headers = (!entry.headers.is_empty()).then(|| native_headers(&entry.headers));
+            record.key = content.key;
+            record.payload = content.value;
+            record.headers = (!content.headers.is_empty()).then(|| native_headers(&content.headers));
             loop {
                 match self.producer.send(record) {
                     Ok(()) => break,
@@ -138,6 +160,19 @@ impl Transactions {
             }
         }
         Ok(())
+    }
+
+    fn content<'a>(&self, pending: &'a Pending, entry: &'a Entry, trace: Option<&str>) -> Letter<'a> {
+        let (key, value) = (pending.key(entry), pending.value(entry));
+        let mut content = Letter { key, value, headers: entry.headers.as_slice().into() };
+        match (entry.kind, trace) {
+            (Kind::Letter, _) => self.room.fit(pending.topic(entry), content),
+            (Kind::Result, Some(trace)) => {
+                content.headers.to_mut().push((traces::TRACEPARENT.to_owned(), Some(trace.as_bytes().to_vec())));
+                content
+            }
+            (Kind::Result, None) | (Kind::State, _) => content,
+        }
     }
 
     fn add_offsets(&self, offsets: &[(&str, i32, i64)], membership: &Membership) -> Result<(), Failure> {
@@ -279,7 +314,11 @@ fn connect(env: &Env, kafka: &KafkaConfig, id: &str, timeout: Duration) -> Resul
         .set("delivery.report.only.error", "true")
         // The whole batch is handed over at once and committed at once: waiting for more would be waiting for nothing.
         .set("linger.ms", "0");
-    let context = Deliveries { logs: env.logs("transactions"), first_failure: std::sync::Mutex::default() };
+    let context = Deliveries {
+        logs: env.logs("transactions"),
+        first_failure: std::sync::Mutex::default(),
+        too_large: std::sync::Mutex::default(),
+    };
     let producer: BaseProducer<Deliveries> =
         config.create_with_context(context).map_err(|error| bad_settings("transactional producer", error))?;
     let mut said = false;

@@ -199,6 +199,24 @@ fn a_member_that_slept_has_lost_its_partitions_and_cannot_commit() {
     assert_eq!(kit.admin().committed(&group, &topic).unwrap(), [None, None]);
 }
 
+/// Who goes says so: the heir does not wait for the session of the one that went to end.
+#[test]
+fn a_member_that_stops_leaves_the_group_at_once() {
+    let mut kit = Kit::new();
+    kit.kafka.librdkafka.insert("session.timeout.ms".to_owned(), "30000".to_owned());
+    let (topic, group) = (kit.topic(4), unique("g"));
+    let handled = Handled::default();
+    let owns = |member: &Member, n: usize| (member.owned.load(Ordering::SeqCst) == n).then_some(());
+    let first = Member::start(&kit.kafka, &group, &topic, &handled);
+    eventually(LONG, "the first owns all", || owns(&first, 4));
+    let heir = Member::start(&kit.kafka, &group, &topic, &handled);
+    eventually(LONG, "both own half", || owns(&first, 2).and(owns(&heir, 2)));
+    let stopped = Instant::now();
+    first.stop();
+    eventually(Duration::from_secs(5).saturating_sub(stopped.elapsed()), "the heir owns all", || owns(&heir, 4));
+    heir.stop();
+}
+
 #[test]
 fn closing_never_hangs_on_an_unanswered_rebalance() {
     let kit = Kit::new();

@@ -2,6 +2,7 @@
 
 mod admin;
 mod consumer;
+mod dead_letters;
 mod kit;
 mod producer;
 mod stateful;

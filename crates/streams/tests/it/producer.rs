@@ -1,5 +1,6 @@
 //! What is sent arrives once, whole, where Java would put it, or the sender hears of it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use streams::{DeadLetters, Outgoing, Polled, StreamError, dead_letter};
@@ -54,6 +55,51 @@ fn order_is_kept_per_partition_and_every_codec_is_read_back() {
         let sent: Vec<String> = sent.into_iter().map(|(_, value)| value).collect();
         assert!(read == sent, "{compression:?}: {} of {} records, or their order", read.len(), sent.len());
     }
+}
+
+/// The codecs by their number in a batch's attributes.
+#[test]
+fn what_is_stored_is_compressed_as_it_was_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let options = devbroker::Options::new(dir.path(), "127.0.0.1:0".parse().unwrap());
+    let broker = runtime.block_on(devbroker::Broker::start(options)).unwrap();
+    let mut kit = Kit::on(&broker.addr().to_string());
+    for (compression, codec) in [
+        (streams::Compression::None, 0),
+        (streams::Compression::Gzip, 1),
+        (streams::Compression::Snappy, 2),
+        (streams::Compression::Lz4, 3),
+        (streams::Compression::Zstd, 4),
+    ] {
+        kit.kafka.compression = compression;
+        let topic = kit.topic(1);
+        // All in one batch: one record alone would only grow, and is then left as it is.
+        kit.kafka.librdkafka.insert("linger.ms".to_owned(), "1000".to_owned());
+        kit.send(&topic, None, &numbers(0..5_000));
+        let codecs = stored_codecs(dir.path(), &topic);
+        assert!(!codecs.is_empty() && codecs.iter().all(|found| *found == codec), "{compression:?}: {codecs:?}");
+    }
+}
+
+/// The codec of each batch in the topic's segments.
+fn stored_codecs(dir: &Path, topic: &str) -> Vec<u8> {
+    let mut codecs = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_dir() {
+            codecs.extend(stored_codecs(&entry, topic));
+        } else if entry.extension().is_some_and(|end| end == "log") && entry.to_string_lossy().contains(topic) {
+            let segment = std::fs::read(&entry).unwrap();
+            let mut rest = segment.as_slice();
+            // Base offset (8 bytes), length of what follows (4), epoch (4), magic (1), checksum (4), attributes (2).
+            while rest.len() > 23 {
+                codecs.push(rest[22] & 7);
+                let length = u32::from_be_bytes(rest[8..12].try_into().unwrap());
+                rest = &rest[12 + usize::try_from(length).unwrap()..];
+            }
+        }
+    }
+    codecs
 }
 
 fn text(record: streams::OwnedRecord) -> String {

@@ -2,7 +2,7 @@
 
 mod kills;
 mod refusals;
-mod sum;
+pub mod sum;
 
 use std::time::Duration;
 
@@ -191,6 +191,25 @@ fn members_come_and_go_while_records_flow() {
     let ledger = third.drain();
     assert!(ledger.outcomes().folded > 0);
     assert_exactly_once(&kit, &topics);
+}
+
+#[test]
+fn a_stage_that_stops_leaves_the_group_at_once() {
+    let mut kit = Kit::new();
+    kit.kafka.librdkafka.insert("session.timeout.ms".to_owned(), "30000".to_owned());
+    let topics = Topics::new(&kit, 4);
+    let has = |running: &Running, n: usize| {
+        let text = running.env.metrics.render();
+        text.contains(&format!("consumer_assigned_partitions {n}\n")).then_some(())
+    };
+    let first = Running::start(&kit, &topics, "1");
+    eventually(LONG, "the first has all", || has(&first, 4));
+    let heir = Running::start(&kit, &topics, "2");
+    eventually(LONG, "both have half", || has(&first, 2).and(has(&heir, 2)));
+    let stopped = std::time::Instant::now();
+    first.stop();
+    eventually(Duration::from_secs(5).saturating_sub(stopped.elapsed()), "the heir has all", || has(&heir, 4));
+    heir.stop();
 }
 
 #[test]

@@ -10,7 +10,7 @@ use streams::{Consumer, ConsumerOptions, DeadLetters, Env, Outgoing, Polled, Pro
 use testkit::{Brokers, eventually, unique};
 use tokio::task::JoinHandle;
 
-use crate::support::{Running, config, get};
+use crate::support::{Running, Said, Stream, config, get};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -205,6 +205,51 @@ async fn the_lag_of_a_stage_is_shown_in_records_and_seconds() {
     let caught_up = |state: &Value| group(state)["lag"] == 0 && group(state)["lag_seconds"] == 0.0;
     pipeline.until("/v1/health/pipeline", caught_up).await;
     pipeline.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alerts_and_lag_are_pushed_to_a_page_that_only_listens() {
+    let mut pipeline = Pipeline::new().await;
+    pipeline.make(&pipeline.topics());
+    let [raw, _, alerts, _] = pipeline.topics().map(str::to_owned);
+    pipeline.produce(&raw, "A", trades("A", 0..20));
+    block(|| read_and_commit(&pipeline, &raw, 20));
+    pipeline.start();
+    pipeline.until("/v1/health/pipeline", |state| state["groups"][0]["lag"] == 0).await;
+    let alert: Value = serde_json::from_str(&example("alert")).unwrap();
+    let of_symbol = format!("?symbols={}", alert["symbol"].as_str().unwrap());
+    let mut streams = Vec::new();
+    for query in ["", &of_symbol, "?symbols=A"] {
+        let mut stream = Stream::open(pipeline.address, query, "", None).await;
+        stream.head().await;
+        let snapshot = stream.next().await.expect("a snapshot");
+        assert_eq!((snapshot.event.as_str(), &snapshot.data["alerts"]), ("snapshot", &serde_json::json!([])));
+        streams.push(stream);
+    }
+    pipeline.produce(&alerts, "A", [example("alert")]);
+    for stream in &mut streams[..2] {
+        let pushed = heard(stream, |said| said.event == "alert").await.pop().unwrap().data;
+        for field in ["alert_id", "rule", "state", "symbol", "value", "threshold"] {
+            assert_eq!(pushed[field], alert[field], "{field}");
+        }
+    }
+    let lag = |said: &Said| (said.event == "pipeline").then(|| said.data["groups"][0]["lag"].clone());
+    pipeline.produce(&raw, "A", trades("A", 20..33));
+    let mut last = Vec::new();
+    for stream in &mut streams {
+        last = heard(stream, |said| lag(said) == Some(13.into())).await;
+    }
+    assert!(last.iter().all(|said| said.event != "alert"), "the alert is not for who asked for another symbol");
+    block(|| read_and_commit(&pipeline, &raw, 13));
+    for stream in &mut streams {
+        heard(stream, |said| lag(said) == Some(0.into())).await;
+    }
+    pipeline.stop().await;
+}
+
+/// A stream never ends by itself: what does not come is missed in time.
+async fn heard(stream: &mut Stream, fits: impl Fn(&Said) -> bool) -> Vec<Said> {
+    tokio::time::timeout(SOON, stream.until(fits)).await.expect("it is pushed in time")
 }
 
 /// As the stage would.
