@@ -13,5 +13,7 @@ mod kraken;
 mod lake;
 mod real;
 mod restart;
+mod settings;
 mod stages;
 mod tidy;
+mod tools;
