@@ -11,6 +11,7 @@ mod finflow;
 mod index;
 mod kraken;
 mod lake;
+mod live;
 mod real;
 mod restart;
 mod settings;
