@@ -8,6 +8,12 @@ use crate::settings::Pairs;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Speed(pub Pairs);
 
+impl Speed {
+    pub fn is_sample(&self) -> bool {
+        self.0.contains(&("sample", "true".to_owned()))
+    }
+}
+
 impl FromStr for Speed {
     type Err = String;
 

@@ -10,6 +10,7 @@ use super::demo;
 use super::embedded::{Named, Parts};
 use super::host::Stage;
 use super::ledger::Ledger;
+use super::speed::Speed;
 use crate::cli::UpArgs;
 use crate::settings::{Loaded, Settings, Tool};
 
@@ -158,7 +159,10 @@ fn ingest_settings<'a>(args: &'a UpArgs, mut settings: Settings<'a>) -> anyhow::
         settings.otherwise.push(("speed", "max".to_owned()));
     } else if words.contains(&"demo") {
         // The demo plays for as long as somebody looks, as if it happened now.
-        settings.otherwise.extend([("loop", "true".to_owned()), ("rebase", "now".to_owned())]);
+        settings.otherwise.push(("rebase", "now".to_owned()));
+        // A sample has no end that could be the beginning again.
+        let repeat = !args.speed.as_ref().is_some_and(Speed::is_sample);
+        settings.otherwise.push(("loop", repeat.to_string()));
     }
     Ok(settings)
 }

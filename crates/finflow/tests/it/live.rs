@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,21 +12,14 @@ use testkit::eventually;
 use crate::finflow::State;
 use crate::lake;
 use crate::restart::signal;
-use crate::stages::get;
+use crate::stages::{Process, get};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const BARS: &str = "/v1/bars?symbol=BINANCE:BTCUSDT&window=1s&limit=1";
 
 struct Live {
-    child: Child,
+    process: Process,
     page: SocketAddr,
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }
 
 impl Live {
@@ -36,7 +29,7 @@ impl Live {
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
         let page = lines.find_map(|line| Some(line.strip_prefix("page   http://")?.parse().expect("an address")));
         std::thread::spawn(move || lines.for_each(drop));
-        Live { child, page: page.expect("it says where the page is") }
+        Live { process: Process(child), page: page.expect("it says where the page is") }
     }
 
     /// Waits for a bar that begins after `since`, and returns its start.
@@ -51,8 +44,8 @@ impl Live {
     }
 
     fn interrupt(mut self) {
-        signal(&self.child, "-INT");
-        let status = eventually(DEADLINE, "it ends", || self.child.try_wait().expect("a child"));
+        signal(&self.process.0, "-INT");
+        let status = eventually(DEADLINE, "it ends", || self.process.0.try_wait().expect("a child"));
         assert_eq!(status.code(), Some(0));
     }
 }
@@ -86,4 +79,16 @@ fn the_demo_runs_until_ctrl_c_and_goes_on_the_next_time() {
         }
         assert_whole(&lake::rows(state.path(), "trades"));
     }
+}
+
+/// The demo is looped unless that makes no sense.
+#[test]
+fn a_sample_of_the_demo_is_no_loop() {
+    let state = State::new();
+    let mut command = state.up(&["--kafka-addr", "127.0.0.1:0", "--s3-addr", "127.0.0.1:0", "--speed", "sample"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("finflow starts");
+    let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+    let process = Process(child);
+    assert!(lines.take(1).any(|line| line.starts_with("page")), "it starts");
+    drop(process);
 }

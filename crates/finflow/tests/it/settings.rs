@@ -1,13 +1,15 @@
 //! What `up` takes from flags, the environment and the file, and that a later one wins.
 
+use std::fs::File;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::finflow::{State, produced, summary};
 use crate::index::write_index;
+use crate::stages::Process;
 use crate::tools::Bench;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -95,16 +97,16 @@ fn the_process_has_the_settings_of_a_process() {
 fn topics_are_made_with_the_settings_of_the_stages() {
     let bench = Bench::new();
     let feed = bench.index(1);
+    let log = bench.state.path().join("log");
     let mut command = bench.state.up(&["--once", "--feed", &feed]);
-    command.env("FINFLOW_KAFKA__SECURITY__PROTOCOL", "ssl").stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("finflow starts");
-    let stderr = std::io::BufReader::new(child.stderr.take().expect("it is piped"));
-    let mut lines = std::io::BufRead::lines(stderr).map_while(Result::ok);
+    command.env("FINFLOW_KAFKA__SECURITY__PROTOCOL", "ssl").stderr(File::create(&log).expect("the file is writable"));
+    let mut process = Process(command.spawn().expect("finflow starts"));
     let waits = format!("waiting for Kafka at {}", bench.addr);
-    assert!(lines.any(|line| line.contains(&waits)), "it says what it waits for");
-    std::thread::spawn(move || lines.for_each(drop));
+    testkit::eventually(DEADLINE, "it says what it waits for", || {
+        std::fs::read_to_string(&log).is_ok_and(|said| said.contains(&waits)).then_some(())
+    });
     assert_eq!(bench.admin().list().expect("an answer").len(), 0, "nothing was made without TLS");
-    crate::restart::signal(&child, "-INT");
-    let status = testkit::eventually(DEADLINE, "it ends", || child.try_wait().expect("a child"));
+    crate::restart::signal(&process.0, "-INT");
+    let status = testkit::eventually(DEADLINE, "it ends", || process.0.try_wait().expect("a child"));
     assert_eq!(status.code(), Some(1), "no summary of a run that did not happen");
 }

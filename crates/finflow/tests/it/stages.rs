@@ -11,7 +11,7 @@ use testkit::{S3, eventually};
 /// `shutdown_timeout` and some.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-struct Process(Child);
+pub struct Process(pub Child);
 
 impl Drop for Process {
     fn drop(&mut self) {

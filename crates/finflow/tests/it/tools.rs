@@ -1,16 +1,18 @@
 //! The commands of a person beside a running Kafka: `topics`, `replay`, `tail`. A `.env` says where it is.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Output, Stdio};
+use std::fs::File;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use harness::Shutdown;
 use serde_json::{Value, json};
 use streams::{Admin, Env, KafkaConfig, topic};
+use testkit::eventually;
 use tokio::runtime::Runtime;
 
 use crate::finflow::{State, finflow};
 use crate::index::write_index;
+use crate::stages::Process;
 
 /// An embedded broker, and a folder whose `.env` names it.
 pub struct Bench {
@@ -174,15 +176,16 @@ fn a_long_replay_tells_its_progress_without_a_terminal() {
     let bench = Bench::new();
     bench.admin().apply(&topic::all(), 1).expect("the topics are made");
     let file = bench.index(400);
+    let log = bench.state.path().join("log");
     let mut command = bench.command(&["replay", &file, "--speed", "50/s"]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("finflow starts");
-    let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok);
+    command.stderr(File::create(&log).expect("the file is writable"));
+    let process = Process(command.spawn().expect("finflow starts"));
+    let said = eventually(Duration::from_secs(60), "two lines", || {
+        std::fs::read_to_string(&log).ok().filter(|said| said.lines().count() >= 2)
+    });
+    drop(process);
     // Nothing but progress: what is not worth a warning is not said.
-    let said: Vec<String> = lines.take(2).collect();
-    child.kill().expect("SIGKILL");
-    child.wait().expect("finflow ends");
-    assert_eq!(said.len(), 2);
-    assert!(said.iter().all(|line| line.contains("replaying: ") && line.contains("rows/s")), "{said:?}");
+    assert!(said.lines().all(|line| line.contains("replaying: ") && line.contains("rows/s")), "{said}");
 }
 
 /// `never` was the word of these two commands.
