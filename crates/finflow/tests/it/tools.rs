@@ -12,7 +12,10 @@ use tokio::runtime::Runtime;
 
 use crate::finflow::{State, finflow};
 use crate::index::write_index;
+use crate::restart::signal;
 use crate::stages::Process;
+
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// An embedded broker, and a folder whose `.env` names it.
 pub struct Bench {
@@ -151,6 +154,17 @@ fn the_settings_of_a_secured_kafka_reach_every_command() {
     let tls = bench.command(&["topics", "list"]).env("FINFLOW_KAFKA__SECURITY__PROTOCOL", "ssl").output();
     let tls = tls.expect("finflow starts");
     assert_eq!(tls.status.code(), Some(1), "{}", errors(&tls));
+    let log = bench.state.path().join("log");
+    let mut command = bench.command(&tail);
+    command.env("FINFLOW_KAFKA__SECURITY__PROTOCOL", "ssl").stderr(File::create(&log).expect("the file is writable"));
+    let mut process = Process(command.spawn().expect("finflow starts"));
+    let waits = format!("waiting for Kafka at {}", bench.addr);
+    eventually(DEADLINE, "it says what it waits for", || {
+        std::fs::read_to_string(&log).is_ok_and(|said| said.contains(&waits)).then_some(())
+    });
+    signal(&process.0, "-INT");
+    let status = eventually(DEADLINE, "it ends", || process.0.try_wait().expect("a child"));
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]
@@ -180,7 +194,7 @@ fn a_long_replay_tells_its_progress_without_a_terminal() {
     let mut command = bench.command(&["replay", &file, "--speed", "50/s"]);
     command.stderr(File::create(&log).expect("the file is writable"));
     let process = Process(command.spawn().expect("finflow starts"));
-    let said = eventually(Duration::from_secs(60), "two lines", || {
+    let said = eventually(DEADLINE, "two lines", || {
         std::fs::read_to_string(&log).ok().filter(|said| said.lines().count() >= 2)
     });
     drop(process);
