@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::up::speed::Speed;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -35,15 +37,16 @@ pub struct UpArgs {
     /// Where the embedded broker and S3, and so the whole run, keep their data
     #[arg(long, value_name = "DIR", default_value = "state")]
     pub state: PathBuf,
-    /// Address of the page and the API
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    pub http: SocketAddr,
-    /// Files to read: PATH, NAME=FORMAT:PATH, `demo` (recorded trades inside this program) or `synthetic`
-    #[arg(long, value_name = "FILE|NAME", num_args = 1.., default_value = "demo")]
+    /// Address of the page and the API [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<SocketAddr>,
+    /// Files to read: PATH, NAME=FORMAT:PATH, `demo` (recorded trades inside this program) or `synthetic` [default:
+    /// demo]
+    #[arg(long, value_name = "FILE|NAME", num_args = 1..)]
     pub feed: Vec<String>,
     /// How fast: a factor of the recorded speed (`1`, `60`), `N/s` records per second, `sample`, or `max`
     #[arg(long, value_name = "N|max")]
-    pub speed: Option<String>,
+    pub speed: Option<Speed>,
     /// Start over at the end of the feed, with times and ids shifted by its span
     #[arg(long = "loop")]
     pub repeat: bool,
@@ -54,17 +57,17 @@ pub struct UpArgs {
     #[arg(long, conflicts_with = "repeat")]
     pub no_loop: bool,
     /// Move a recording in time: `now` makes its first event happen now
-    #[arg(long, value_name = "WHEN", value_parser = ["now", "never"])]
-    pub rebase: Option<String>,
+    #[arg(long, value_name = "WHEN")]
+    pub rebase: Option<Rebase>,
     /// Use this Kafka in place of the embedded broker
-    #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS")]
+    #[arg(long, value_name = "HOST:PORT")]
     pub brokers: Option<String>,
     /// Use this S3 in place of the embedded one (keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)
     #[arg(long, value_name = "URL")]
     pub s3_endpoint: Option<String>,
-    /// Bucket of the lake
-    #[arg(long, value_name = "NAME", default_value = "finflow")]
-    pub bucket: String,
+    /// Bucket of the lake [default: finflow]
+    #[arg(long, value_name = "NAME")]
+    pub bucket: Option<String>,
     /// Folder inside the bucket
     #[arg(long, value_name = "PREFIX")]
     pub prefix: Option<String>,
@@ -86,9 +89,9 @@ pub struct UpArgs {
     /// YAML file with one section per stage, each as in docs/config.md
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Logs at this level (error, warn, info, debug, trace)
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub log_level: String,
+    /// Logs at this level (error, warn, info, debug, trace) [default: warn, and the progress of ingest]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -96,18 +99,21 @@ pub struct ReplayArgs {
     /// Files to read: PATH or NAME=FORMAT:PATH
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<String>,
-    /// The Kafka to send to
-    #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:9092")]
-    pub brokers: String,
-    /// How fast: a factor of the recorded speed, `N/s`, `sample`, or `max`
-    #[arg(long, value_name = "N|max", default_value = "max")]
-    pub speed: String,
+    /// The Kafka to send to [default: 127.0.0.1:9092]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// How fast: a factor of the recorded speed, `N/s`, `sample`, or `max` [default: max]
+    #[arg(long, value_name = "N|max")]
+    pub speed: Option<Speed>,
     /// Start over at the end, with times and ids shifted by the span of the file
     #[arg(long = "loop")]
     pub repeat: bool,
     /// Move the recording in time: `now` makes its first event happen now
-    #[arg(long, value_name = "WHEN", value_parser = ["now", "never"], default_value = "never")]
-    pub rebase: String,
+    #[arg(long, value_name = "WHEN")]
+    pub rebase: Option<Rebase>,
+    /// YAML file with settings of ingest, as in docs/config.md
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Any setting of ingest, as in docs/config.md
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -117,8 +123,8 @@ pub struct ReplayArgs {
 pub struct TailArgs {
     /// The topic
     pub topic: String,
-    #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:9092")]
-    pub brokers: String,
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
     /// Start at the oldest record in place of the newest
     #[arg(long)]
     pub from_beginning: bool,
@@ -142,18 +148,56 @@ pub struct TailArgs {
 #[derive(Debug, Subcommand)]
 pub enum TopicsCommand {
     /// Create the topics that are missing and report those that differ
-    Apply(TopicsArgs),
+    Apply(ApplyArgs),
     /// Show the topics with partitions, settings and offsets
-    List(TopicsArgs),
+    List(ListArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct TopicsArgs {
-    #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "127.0.0.1:9092")]
-    pub brokers: String,
+pub struct ApplyArgs {
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
     /// Copies of each partition [default: 3, or the number of brokers if there are fewer]
     #[arg(long)]
     pub replication: Option<i32>,
+    /// The report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
+    /// One JSON object per topic
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The way to Kafka of a command that is no stage.
+#[derive(Debug, Args)]
+pub struct KafkaArgs {
+    /// The Kafka to ask [default: 127.0.0.1:9092]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// YAML file with a section `kafka`, as in docs/config.md
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// Whether a recording is moved in time, in ingest's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rebase {
+    Now,
+    #[value(alias = "never")]
+    None,
+}
+
+impl std::fmt::Display for Rebase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Rebase::Now => "now",
+            Rebase::None => "none",
+        })
+    }
 }

@@ -2,6 +2,7 @@
 
 mod cli;
 mod replay;
+mod settings;
 mod tail;
 mod topics;
 mod up;
@@ -9,7 +10,6 @@ mod up;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use harness::Shutdown;
 
 use crate::cli::{Cli, Command};
 
@@ -35,7 +35,12 @@ macro_rules! stages {
 stages!(ingest, aggregate, alert, store, logger, gateway);
 
 fn main() -> ExitCode {
+    let dotenv = harness::dotenv();
     let matches = command().get_matches();
+    if let Err(problem) = dotenv {
+        eprintln!("finflow: {problem}");
+        return ExitCode::from(EXIT_USAGE);
+    }
     if let Some(code) = stage(&matches) {
         return code;
     }
@@ -43,32 +48,16 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let result = match cli.command {
-        Command::Up(args) => return up::main(*args),
-        Command::Replay(args) => replay::run(&args),
-        Command::Tail(args) => tail::run(&args, &interrupted()).map(|()| ExitCode::SUCCESS),
-        Command::Topics(command) => topics::run(&command).map(|()| ExitCode::SUCCESS),
-    };
-    result.unwrap_or_else(|error| {
-        eprintln!("finflow: {error:#}");
-        match error.downcast_ref::<clap::Error>() {
-            Some(_) => ExitCode::from(EXIT_USAGE),
-            None => ExitCode::FAILURE,
-        }
-    })
+    match cli.command {
+        Command::Up(args) => up::main(*args),
+        Command::Replay(args) => replay::main(args),
+        Command::Tail(args) => tail::main(args),
+        Command::Topics(command) => topics::main(command),
+    }
 }
 
-/// A shutdown that Ctrl-C sets, for commands that are no stage.
-fn interrupted() -> Shutdown {
-    let shutdown = Shutdown::new();
-    let heard = shutdown.clone();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if let Ok(runtime) = runtime
-            && runtime.block_on(tokio::signal::ctrl_c()).is_ok()
-        {
-            heard.trigger("Ctrl-C");
-        }
-    });
-    shutdown
+/// Settings with which nothing was started.
+fn usage(command: &str, error: &anyhow::Error) -> ExitCode {
+    eprintln!("finflow {command}: {error:#}");
+    ExitCode::from(EXIT_USAGE)
 }

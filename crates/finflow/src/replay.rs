@@ -2,25 +2,27 @@
 
 use std::process::ExitCode;
 
-use anyhow::anyhow;
+use clap::ArgMatches;
 
 use crate::cli::ReplayArgs;
-use crate::up::speed;
+use crate::settings::{QUIET, Settings};
+use crate::usage;
 
-pub fn run(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
-    let mut words = vec!["ingest".to_owned(), "--brokers".to_owned(), args.brokers.clone()];
-    let mut set = |key: &str, value: &str| words.extend(["--set".to_owned(), format!("{key}={value}")]);
-    set("feeds", &args.files.join(","));
-    for (key, value) in speed::settings(&args.speed).map_err(|problem| anyhow!(problem))? {
-        set(key, &value);
+pub fn main(args: ReplayArgs) -> ExitCode {
+    match matches(args) {
+        Ok(matches) => harness::run_with("ingest", &matches, ingest::run),
+        Err(error) => usage("replay", &error),
     }
-    set("loop", if args.repeat { "true" } else { "false" });
-    set("rebase", if args.rebase == "now" { "now" } else { "none" });
-    for pair in &args.set {
-        words.extend(["--set".to_owned(), pair.clone()]);
-    }
-    words.extend(["--admin".to_owned(), "off".to_owned(), "--log-level".to_owned(), "warn".to_owned()]);
+}
+
+fn matches(args: ReplayArgs) -> anyhow::Result<ArgMatches> {
+    let mut own = vec![("feeds", args.files.join(",")), ("admin", "off".to_owned())];
+    own.extend(args.brokers.map(|brokers| ("kafka.brokers", brokers)));
+    own.extend(args.speed.into_iter().flat_map(|speed| speed.0));
+    own.extend(args.repeat.then(|| ("loop", "true".to_owned())));
+    own.extend(args.rebase.map(|rebase| ("rebase", rebase.to_string())));
+    let otherwise = vec![("speed", "max".to_owned()), ("log.level", QUIET.to_owned())];
+    let mut words: Vec<String> = args.set.into_iter().flat_map(|pair| ["--set".to_owned(), pair]).collect();
     words.push("--until-end".to_owned());
-    let matches = harness::command::<ingest::Config>("ingest").try_get_matches_from(words)?;
-    Ok(harness::run_with("ingest", &matches, ingest::run))
+    Settings { file: args.config.as_deref(), own, otherwise, words }.matches::<ingest::Config>("ingest")
 }

@@ -1,29 +1,45 @@
 //! `finflow tail TOPIC`: records as they come, one line each.
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use harness::Shutdown;
+use harness::Context;
 use serde_json::{Value, json};
 use streams::{Admin, Consumer, ConsumerOptions, Env, KafkaConfig, Polled, Record, Start, TopicPartition};
 
 use crate::cli::TailArgs;
+use crate::settings::Tool;
+use crate::usage;
 
 /// How long a turn waits for a record before it looks at Ctrl-C again.
 const TURN: Duration = Duration::from_millis(100);
 
-pub fn run(args: &TailArgs, shutdown: &Shutdown) -> anyhow::Result<()> {
-    let kafka = KafkaConfig { brokers: args.brokers.clone(), ..KafkaConfig::default() };
-    let env = Env::standalone("tail", shutdown);
-    let admin = Admin::new(&env, &kafka).with_context(|| format!("connect to {}", args.brokers))?;
-    admin.wait_for(&[args.topic.as_str()])?;
+pub fn main(args: TailArgs) -> ExitCode {
+    let tool = match Tool::load("tail", args.kafka.config.as_deref(), args.kafka.brokers.as_deref()) {
+        Ok(tool) => tool,
+        Err(error) => return usage("tail", &error),
+    };
+    harness::host("tail", tool, |ctx: Context<Tool>| async move {
+        let (env, kafka) = (Env::of(&ctx), ctx.config.kafka.clone());
+        ctx.thread("loop", move || run(&args, &env, &kafka)).await
+    })
+}
+
+fn run(args: &TailArgs, env: &Env, kafka: &KafkaConfig) -> anyhow::Result<()> {
+    let shutdown = &env.shutdown;
+    let admin = Admin::new(env, kafka).with_context(|| format!("connect to {}", kafka.brokers))?;
+    match admin.wait_for(&[args.topic.as_str()]) {
+        Err(error) if error.is_stopped() => return Ok(()),
+        answer => answer?,
+    }
     let ends: Vec<(i64, i64)> = admin.watermarks(&args.topic)?;
     // A group of its own that commits nothing: it sees every partition and leaves no trace.
     let group = format!("finflow-tail-{}", std::process::id());
     let oldest = args.from_beginning || args.last.is_some() || args.until_end;
     let start = if oldest { Start::Earliest } else { Start::Latest };
-    let mut consumer = Consumer::new(&env, &kafka, ConsumerOptions::new(group, [args.topic.as_str()]).start(start))?;
+    let mut consumer = Consumer::new(env, kafka, ConsumerOptions::new(group, [args.topic.as_str()]).start(start))?;
     let mut left = args.max.unwrap_or(u64::MAX);
     let mut open: Vec<bool> = ends.iter().map(|(low, high)| low < high).collect();
     let mut out = io::stdout().lock();
@@ -75,7 +91,7 @@ fn write_record(out: &mut impl Write, record: &Record<'_>, as_json: bool) -> io:
     writeln!(out, "{}:{:<8} {key:<20} {value}", record.partition, record.offset)
 }
 
-/// The value stays JSON where it is JSON, digits untouched; else it is a string.
+/// The value is a string, whatever it holds: read as JSON here, long numbers would lose digits.
 fn to_json(record: &Record<'_>) -> Value {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let headers: serde_json::Map<String, Value> =

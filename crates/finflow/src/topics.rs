@@ -1,28 +1,42 @@
 //! `finflow topics apply|list`.
 
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
 use anyhow::{Context as _, bail};
-use harness::Shutdown;
+use harness::Context;
 use serde_json::json;
-use streams::{Admin, Env, KafkaConfig, topic};
+use streams::{Admin, Env, topic};
 
-use crate::cli::{TopicsArgs, TopicsCommand};
+use crate::cli::{ApplyArgs, KafkaArgs, ListArgs, TopicsCommand};
+use crate::settings::Tool;
+use crate::usage;
 
-pub fn run(command: &TopicsCommand) -> anyhow::Result<()> {
-    match command {
-        TopicsCommand::Apply(args) => apply(args),
-        TopicsCommand::List(args) => list(args),
-    }
+pub fn main(command: TopicsCommand) -> ExitCode {
+    let KafkaArgs { brokers, config } = match &command {
+        TopicsCommand::Apply(args) => &args.kafka,
+        TopicsCommand::List(args) => &args.kafka,
+    };
+    let tool = match Tool::load("topics", config.as_deref(), brokers.as_deref()) {
+        Ok(tool) => tool,
+        Err(error) => return usage("topics", &error),
+    };
+    harness::host("topics", tool, |ctx: Context<Tool>| async move {
+        let (env, kafka) = (Env::of(&ctx), ctx.config.kafka.clone());
+        let ask = move || {
+            let admin = Admin::new(&env, &kafka).with_context(|| format!("connect to {}", kafka.brokers))?;
+            match &command {
+                TopicsCommand::Apply(args) => apply(&admin, args),
+                TopicsCommand::List(args) => list(&admin, args),
+            }
+        };
+        ctx.thread("ask", ask).await
+    })
 }
 
-fn admin(args: &TopicsArgs) -> anyhow::Result<Admin> {
-    let kafka = KafkaConfig { brokers: args.brokers.clone(), ..KafkaConfig::default() };
-    let env = Env::standalone("topics", &Shutdown::new());
-    Admin::new(&env, &kafka).with_context(|| format!("connect to {}", args.brokers))
-}
-
-fn apply(args: &TopicsArgs) -> anyhow::Result<()> {
-    let admin = admin(args)?;
-    let applied = admin.apply(&topic::all(), args.replication.unwrap_or(1)).context("create the topics")?;
+fn apply(admin: &Admin, args: &ApplyArgs) -> anyhow::Result<()> {
+    let replication = args.replication.map_or_else(|| admin.default_replication(), Ok);
+    let applied = admin.apply(&topic::all(), replication?).context("create the topics")?;
     if args.json {
         let differs: Vec<_> = applied
             .differs
@@ -50,31 +64,61 @@ fn apply(args: &TopicsArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn list(args: &TopicsArgs) -> anyhow::Result<()> {
-    let admin = admin(args)?;
+/// A topic as the broker has it.
+struct Listed {
+    partitions: i32,
+    cleanup: String,
+    retention_ms: Option<i64>,
+    ends: Vec<(i64, i64)>,
+}
+
+fn list(admin: &Admin, args: &ListArgs) -> anyhow::Result<()> {
     let there = admin.list().context("list the topics")?;
-    let mut rows = Vec::new();
     for spec in topic::all() {
-        let Some(&partitions) = there.get(&spec.name) else {
-            rows.push((spec.name, None));
-            continue;
-        };
-        let watermarks = admin.watermarks(&spec.name).with_context(|| format!("read the ends of {}", spec.name))?;
-        rows.push((spec.name, Some((partitions, spec.cleanup.as_str(), watermarks))));
-    }
-    for (name, found) in rows {
-        match found {
+        let name = &spec.name;
+        let listed = look(admin, &there, name)?;
+        match listed {
             None if args.json => println!("{}", json!({"topic": name, "missing": true})),
             None => println!("{name:<26} missing: `finflow topics apply` creates it"),
-            Some((partitions, cleanup, ends)) if args.json => {
-                println!("{}", json!({"topic": name, "partitions": partitions, "cleanup": cleanup, "offsets": ends}));
-            }
-            Some((partitions, cleanup, ends)) => {
-                let records: i64 = ends.iter().map(|(low, high)| high - low).sum();
-                let ends: Vec<String> = ends.iter().map(|(low, high)| format!("{low}..{high}")).collect();
-                println!("{name:<26} {partitions} partitions  {cleanup:<8} {records:>12} offsets  {}", ends.join("  "));
-            }
+            Some(Listed { partitions, cleanup, retention_ms, ends }) if args.json => println!(
+                "{}",
+                json!({
+                    "topic": name, "partitions": partitions, "cleanup": cleanup, "retention_ms": retention_ms,
+                    "offsets": ends,
+                })
+            ),
+            Some(listed) => println!("{name:<26} {}", listed.text()),
         }
     }
     Ok(())
+}
+
+fn look(admin: &Admin, there: &BTreeMap<String, i32>, name: &str) -> anyhow::Result<Option<Listed>> {
+    let Some(&partitions) = there.get(name) else { return Ok(None) };
+    let settings = admin.settings(name).with_context(|| format!("read the settings of {name}"))?;
+    Ok(Some(Listed {
+        partitions,
+        cleanup: settings.get("cleanup.policy").cloned().unwrap_or_default(),
+        retention_ms: settings.get("retention.ms").and_then(|text| text.parse().ok()),
+        ends: admin.watermarks(name).with_context(|| format!("read the ends of {name}"))?,
+    }))
+}
+
+impl Listed {
+    fn text(&self) -> String {
+        let records: i64 = self.ends.iter().map(|(low, high)| high - low).sum();
+        let ends: Vec<String> = self.ends.iter().map(|(low, high)| format!("{low}..{high}")).collect();
+        let (partitions, cleanup) = (self.partitions, self.cleanup());
+        format!("{partitions} partitions  {cleanup:<12} {records:>12} offsets  {}", ends.join("  "))
+    }
+
+    /// With the retention, where records go by age.
+    fn cleanup(&self) -> String {
+        const DAY_MS: i64 = 24 * 3600 * 1000;
+        match self.retention_ms.filter(|retention| *retention >= 0 && self.cleanup.contains("delete")) {
+            Some(retention) if retention % DAY_MS == 0 => format!("{}, {} d", self.cleanup, retention / DAY_MS),
+            Some(retention) => format!("{}, {retention} ms", self.cleanup),
+            None => self.cleanup.clone(),
+        }
+    }
 }

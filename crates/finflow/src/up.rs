@@ -15,64 +15,50 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use harness::{Common, Config, Context, Flag, Shutdown};
-use serde::{Deserialize, Serialize};
+use harness::{Context, Shutdown};
 use streams::{Admin, Env, KafkaConfig, topic};
 
-use crate::EXIT_USAGE;
 use crate::cli::UpArgs;
+use crate::settings::{Loaded, QUIET, Settings, Tool};
+use crate::usage;
 use embedded::Parts;
-use stages::{Configs, Stages};
-
-/// `up` hosts the stages; its own settings are those of any process.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Host {
-    #[serde(flatten)]
-    common: Common,
-}
-
-impl Config for Host {
-    const ABOUT: &'static str = "Hosts every stage";
-    const FLAGS: &'static [Flag] = &[];
-
-    fn common(&self) -> &Common {
-        &self.common
-    }
-}
+use stages::{Configs, Stages, interrupted};
 
 pub fn main(args: UpArgs) -> ExitCode {
     // Wrong settings are found before anything is started.
-    let configs = match Configs::load(&args) {
-        Ok(configs) => configs,
-        Err(error) => {
-            eprintln!("finflow up: {error:#}");
-            return ExitCode::from(EXIT_USAGE);
-        }
+    let loaded = host(&args).and_then(|host| Ok((Configs::load(&args, &host)?, host.config)));
+    let (configs, mut host) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => return usage("up", &error),
     };
-    let mut common = Common::default();
-    common.log.level = args.log_level.clone();
-    harness::host("up", Host { common }, |ctx| run(ctx, args, configs))
+    // The stages have ports of their own.
+    host.common.admin = None;
+    harness::host("up", host, |ctx| run(ctx, args, configs))
 }
 
-async fn run(ctx: Context<Host>, args: UpArgs, mut configs: Configs) -> anyhow::Result<()> {
+/// `up` hosts the stages; its own settings are those of any process.
+fn host(args: &UpArgs) -> anyhow::Result<Loaded<Tool>> {
+    let own = args.log_level.iter().map(|level| ("log.level", level.clone())).collect();
+    let otherwise = vec![("log.level", QUIET.to_owned())];
+    Settings { file: args.config.as_deref(), own, otherwise, ..Settings::default() }.load("up")
+}
+
+async fn run(ctx: Context<Tool>, args: UpArgs, mut configs: Configs) -> anyhow::Result<()> {
     let start = Instant::now();
-    let parts = Parts::start(&args).await?;
-    configs.connect(&parts);
+    let parts = Parts::start(&args, configs.named(&args), configs.bucket()).await?;
+    configs.connect(&args, &parts);
     let shutdown = ctx.shutdown.clone();
-    let result = pipeline(&ctx.shutdown, &args, configs, &parts, start).await;
+    let result = pipeline(&ctx.shutdown, &args, configs, start).await;
     shutdown.trigger("the pipeline has ended");
     parts.stop().await;
     result
 }
 
-async fn pipeline(
-    shutdown: &Shutdown,
-    args: &UpArgs,
-    configs: Configs,
-    parts: &Parts,
-    start: Instant,
-) -> anyhow::Result<()> {
-    apply_topics(shutdown, &parts.brokers).await?;
+async fn pipeline(shutdown: &Shutdown, args: &UpArgs, configs: Configs, start: Instant) -> anyhow::Result<()> {
+    let kafka = configs.kafka().clone();
+    if !apply_topics(shutdown, &kafka).await? {
+        return if args.once { Err(interrupted()) } else { Ok(()) };
+    }
     let addresses = configs.addresses();
     let stages = Stages::start(configs, shutdown).await?;
     if !args.once {
@@ -80,9 +66,9 @@ async fn pipeline(
         return stages.live(shutdown).await;
     }
     let ledger = stages.once(shutdown).await?;
-    let brokers = parts.brokers.clone();
     let seconds = start.elapsed().as_secs_f64();
-    let report = tokio::task::spawn_blocking(move || ledger.report(&admin(&brokers)?, seconds)).await??;
+    let report =
+        tokio::task::spawn_blocking(move || ledger.report(&admin(&Shutdown::new(), &kafka)?, seconds)).await??;
     if args.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
@@ -91,22 +77,23 @@ async fn pipeline(
     Ok(())
 }
 
-fn admin(brokers: &str) -> anyhow::Result<Admin> {
-    let kafka = KafkaConfig { brokers: brokers.to_owned(), ..KafkaConfig::default() };
-    Admin::new(&Env::standalone("up", &Shutdown::new()), &kafka).with_context(|| format!("connect to {brokers}"))
+fn admin(shutdown: &Shutdown, kafka: &KafkaConfig) -> anyhow::Result<Admin> {
+    let admin = Admin::new(&Env::standalone("up", shutdown), kafka);
+    admin.with_context(|| format!("connect to {}", kafka.brokers))
 }
 
-/// No stage creates a topic; `up` stands for the person who would.
-async fn apply_topics(shutdown: &Shutdown, brokers: &str) -> anyhow::Result<()> {
-    let (shutdown, brokers) = (shutdown.clone(), brokers.to_owned());
-    let apply = move || -> anyhow::Result<()> {
-        let kafka = KafkaConfig { brokers: brokers.clone(), ..KafkaConfig::default() };
-        let admin = Admin::new(&Env::standalone("up", &shutdown), &kafka)?;
-        let applied = admin.apply(&topic::all(), 1).with_context(|| format!("create the topics on {brokers}"))?;
+/// No stage creates a topic; `up` stands for the person who would. False: told to end while it waited for a broker.
+async fn apply_topics(shutdown: &Shutdown, kafka: &KafkaConfig) -> anyhow::Result<bool> {
+    let (shutdown, kafka) = (shutdown.clone(), kafka.clone());
+    let apply = move || -> anyhow::Result<bool> {
+        let applied = match admin(&shutdown, &kafka)?.apply_when_there(&topic::all()) {
+            Err(error) if error.is_stopped() => return Ok(false),
+            answer => answer.with_context(|| format!("create the topics on {}", kafka.brokers))?,
+        };
         for d in applied.differs {
             tracing::warn!(topic = d.topic, setting = d.what, found = d.found, wanted = d.wanted, "topic differs");
         }
-        Ok(())
+        Ok(true)
     };
     tokio::task::spawn_blocking(apply).await?
 }

@@ -33,8 +33,8 @@ mod units;
 
 pub use clock::{Clock, FakeClock, SystemClock};
 pub use config::{
-    Common, Config, ConfigError, Log, LogFormat, Otlp, default_admin, docs_markdown, dotenv, example_yaml, is_common,
-    load, undocumented,
+    Common, Config, ConfigError, Log, LogFormat, Otlp, default_admin, docs_markdown, dotenv, example_yaml, given,
+    is_common, load, undocumented,
 };
 pub use context::Context;
 pub use flags::{Flag, command};

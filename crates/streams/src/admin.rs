@@ -21,6 +21,8 @@ use crate::native::{describe, positions};
 use crate::topic::Spec;
 
 const ASK: Duration = Duration::from_secs(10);
+/// Of each partition, where there are as many brokers.
+const COPIES: i32 = 3;
 
 /// The id that a topic gets when it is made, in Kafka's own writing. One that is deleted and made again has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,6 +81,18 @@ impl Admin {
         let client = AdminClient::from_config_and_context(&config, Quiet(env.logs("admin")))
             .map_err(|error| bad_settings("admin client", error))?;
         Ok(Admin { client, kafka: kafka.clone(), env: env.clone() })
+    }
+
+    /// Copies of a topic where nobody says otherwise: three, or one on each broker if there are fewer.
+    pub fn default_replication(&self) -> Result<i32> {
+        let answer = self.client.inner().fetch_metadata(None, ASK);
+        let metadata = answer.map_err(|error| StreamError::from_kafka("count the brokers", error))?;
+        Ok(i32::try_from(metadata.brokers().len()).unwrap_or(COPIES).clamp(1, COPIES))
+    }
+
+    /// As [`Admin::apply`] with the default number of copies, but waits for a broker as [`Admin::wait_for`] does.
+    pub fn apply_when_there(&self, specs: &[Spec]) -> Result<Applied> {
+        self.wait(|| self.apply(specs, self.default_replication()?).map(Ok))
     }
 
     /// Makes the topics that are missing, with `replication` copies each, and reports how the others differ.
@@ -256,29 +270,38 @@ impl Admin {
     /// Waits until all these topics are there, saying in the log and in the health check `topics` which are missing.
     /// Never makes one. [`StreamError::Stopped`] at the shutdown.
     pub fn wait_for(&self, topics: &[&str]) -> Result<()> {
+        self.wait(|| {
+            let missing = self.missing(topics)?;
+            if missing.is_empty() {
+                return Ok(Ok(()));
+            }
+            let names = missing.join(", ");
+            Ok(Err(format!("waiting for the topics {names}: make them, e.g. with `finflow topics apply`")))
+        })
+    }
+
+    /// Asks until the answer is there, and says what it waits for: what the answer lacks, or Kafka itself.
+    fn wait<T>(&self, ask: impl Fn() -> Result<Result<T, String>>) -> Result<T> {
         let latch = self.env.health.latch("topics");
         let mut said = None;
         loop {
             self.env.beat();
-            let missing = match self.missing(topics) {
-                Ok(missing) if missing.is_empty() => {
+            let lack = match ask() {
+                Ok(Ok(answer)) => {
                     latch.release();
-                    return Ok(());
+                    return Ok(answer);
                 }
-                Ok(missing) => format!(
-                    "waiting for the topics {}: make them, e.g. with `finflow topics apply`",
-                    missing.join(", ")
-                ),
+                Ok(Err(lack)) => lack,
                 Err(error) if error.is_retry() => format!("waiting for Kafka at {}: {error}", self.kafka.brokers),
                 Err(error) => return Err(error),
             };
-            if said.as_ref() != Some(&missing) {
-                tracing::warn!(brokers = %self.kafka.brokers, "{missing}");
-                said = Some(missing.clone());
+            if said.as_ref() != Some(&lack) {
+                tracing::warn!(brokers = %self.kafka.brokers, "{lack}");
+                said = Some(lack.clone());
             }
-            latch.hold(missing.clone());
+            latch.hold(lack.clone());
             if self.env.shutdown.wait_timeout(Duration::from_millis(250)) {
-                return Err(StreamError::Stopped(missing));
+                return Err(StreamError::Stopped(lack));
             }
         }
     }

@@ -82,6 +82,10 @@ impl StreamError {
             | Code::GroupAuthorizationFailed
             | Code::ClusterAuthorizationFailed
             | Code::TransactionalIdAuthorizationFailed
+            // Of a topic that is to be made.
+            | Code::InvalidPartitions
+            | Code::InvalidConfig
+            | Code::PolicyViolation
             | Code::InvalidArgument
             | Code::State => StreamError::Fatal { action, cause },
             _ => StreamError::Retry { action, cause },

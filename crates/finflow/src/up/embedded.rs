@@ -7,6 +7,12 @@ use anyhow::Context as _;
 
 use crate::cli::UpArgs;
 
+/// What is there already, by the flags, the environment or the file.
+pub struct Named {
+    pub brokers: Option<String>,
+    pub s3_endpoint: Option<String>,
+}
+
 /// What the stages connect to, and what must be stopped after them.
 pub struct Parts {
     pub brokers: String,
@@ -18,36 +24,30 @@ pub struct Parts {
 }
 
 impl Parts {
-    pub async fn start(args: &UpArgs) -> anyhow::Result<Parts> {
-        let needs_state = args.brokers.is_none() || args.s3_endpoint.is_none();
-        if needs_state {
+    pub async fn start(args: &UpArgs, named: Named, bucket: &str) -> anyhow::Result<Parts> {
+        if named.brokers.is_none() || named.s3_endpoint.is_none() {
             std::fs::create_dir_all(&args.state).with_context(|| {
                 format!("create the state folder {}: choose another with --state", args.state.display())
             })?;
         }
-        let broker = match args.brokers {
-            Some(_) => None,
-            None => Some(start_broker(&args.state.join("kafka"), address(args.kafka_addr, 9092, args.once)).await?),
+        let (brokers, broker) = match named.brokers {
+            Some(brokers) => (brokers, None),
+            None => {
+                let addr = address(args.kafka_addr, 9092, args.once);
+                let broker = start_broker(&args.state.join("kafka"), addr).await?;
+                (broker.addr().to_string(), Some(broker))
+            }
         };
-        let s3 = match args.s3_endpoint {
-            Some(_) => None,
-            None => Some(start_s3(&args.state.join("s3"), address(args.s3_addr, 9000, args.once), &args.bucket).await?),
+        let (s3_endpoint, s3) = match named.s3_endpoint {
+            Some(endpoint) => (endpoint, None),
+            None => {
+                let addr = address(args.s3_addr, 9000, args.once);
+                let s3 = start_s3(&args.state.join("s3"), addr, bucket).await?;
+                (s3.endpoint(), Some(s3))
+            }
         };
-        Ok(Parts {
-            brokers: match (&args.brokers, &broker) {
-                (Some(brokers), _) => brokers.clone(),
-                (None, Some(broker)) => broker.addr().to_string(),
-                (None, None) => unreachable!("a broker is started where none is named"),
-            },
-            s3_endpoint: match (&args.s3_endpoint, &s3) {
-                (Some(url), _) => url.clone(),
-                (None, Some(s3)) => s3.endpoint(),
-                (None, None) => unreachable!("an S3 is started where none is named"),
-            },
-            s3_keys: s3.is_some().then_some((devs3::ACCESS_KEY, devs3::SECRET_KEY)),
-            broker,
-            s3,
-        })
+        let s3_keys = s3.is_some().then_some((devs3::ACCESS_KEY, devs3::SECRET_KEY));
+        Ok(Parts { brokers, s3_endpoint, s3_keys, broker, s3 })
     }
 
     /// After the last stage has left: they flush to these on their way out.

@@ -1,33 +1,10 @@
 //! Runs a stage inside this process, with the config its own binary would have had.
 
 use std::future::Future;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use harness::{Config, Context, Drain, Shutdown};
 use tokio::task::JoinHandle;
-
-/// What every stage's config is made from: the file of `--config`, and settings that `up` decides.
-pub struct Settings {
-    pub file: Option<PathBuf>,
-}
-
-impl Settings {
-    /// The config of `service`: defaults < its section of the file < environment < `own`.
-    pub fn load<C: Config>(&self, service: &'static str, own: &[(&str, String)]) -> anyhow::Result<C> {
-        let mut words = vec![service.to_owned()];
-        if let Some(file) = &self.file {
-            words.extend(["--config".to_owned(), file.display().to_string()]);
-        }
-        for (key, value) in own {
-            words.extend(["--set".to_owned(), format!("{key}={value}")]);
-        }
-        let matches = harness::command::<C>(service)
-            .try_get_matches_from(words)
-            .with_context(|| format!("read the settings of {service}"))?;
-        harness::load(service, &matches).map_err(|error| anyhow!("{service}: {error}"))
-    }
-}
 
 /// A running stage and the way to tell it that nothing more will come.
 pub struct Stage<S> {

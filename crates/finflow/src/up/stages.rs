@@ -6,125 +6,192 @@ use anyhow::anyhow;
 use harness::{Config, Secret, Shutdown};
 use streams::KafkaConfig;
 
-use super::embedded::Parts;
-use super::host::{Settings, Stage};
+use super::demo;
+use super::embedded::{Named, Parts};
+use super::host::Stage;
 use super::ledger::Ledger;
-use super::{demo, speed};
+use super::speed::Speed;
 use crate::cli::UpArgs;
+use crate::settings::{Loaded, Settings, Tool};
 
 pub struct Configs {
-    ingest: ingest::Config,
-    aggregate: aggregate::Config,
-    alert: alert::Config,
-    store: store::Config,
-    logger: logger::Config,
-    gateway: gateway::Config,
+    ingest: Loaded<ingest::Config>,
+    aggregate: Loaded<aggregate::Config>,
+    alert: Loaded<alert::Config>,
+    store: Loaded<store::Config>,
+    logger: Loaded<logger::Config>,
+    gateway: Loaded<gateway::Config>,
 }
 
-type Pairs = Vec<(&'static str, String)>;
-
 impl Configs {
-    pub fn load(args: &UpArgs) -> anyhow::Result<Configs> {
-        let settings = Settings { file: args.config.clone() };
-        let admin = |n: u16| -> Pairs { vec![("admin", admin_address(args, n))] };
-        let mut store = admin(3);
-        store.push(("s3.bucket", args.bucket.clone()));
-        store.extend(args.prefix.iter().map(|prefix| ("s3.prefix", prefix.clone())));
+    pub fn load(args: &UpArgs, host: &Loaded<Tool>) -> anyhow::Result<Configs> {
+        let stage = |n: u16| settings(args, host, n);
+        let mut store = stage(3);
+        store.own.extend(args.s3_endpoint.iter().map(|endpoint| ("s3.endpoint", endpoint.clone())));
+        store.own.extend(args.bucket.iter().map(|bucket| ("s3.bucket", bucket.clone())));
+        store.own.extend(args.prefix.iter().map(|prefix| ("s3.prefix", prefix.clone())));
         if !args.once {
             // Somebody is looking: objects appear while they look, small as they are.
-            store.push(("rotate.interval", "5s".to_owned()));
+            store.own.push(("rotate.interval", "5s".to_owned()));
         }
-        let mut logger = admin(4);
+        let mut logger = stage(4);
         // The terminal belongs to `up` itself; what the logger counts is in its metrics.
-        logger.push(("lines_per_second", "0".to_owned()));
-        let mut gateway = admin(5);
-        gateway.push(("http", some_port(args.http).to_string()));
-        let mut aggregate = admin(1);
+        logger.own.push(("lines_per_second", "0".to_owned()));
+        let mut gateway = stage(5);
+        gateway.own.extend(args.http.map(|http| ("http", http.to_string())));
+        let mut gateway = gateway.load::<gateway::Config>("gateway")?;
+        gateway.config.http = some_port(gateway.config.http);
+        let mut aggregate = stage(1);
         if !args.once {
             // A first look must not wait for the end of a minute.
-            aggregate.extend([("emit", "both".to_owned()), ("windows", "1s,1m,5m/1m".to_owned())]);
+            aggregate.own.extend([("emit", "both".to_owned()), ("windows", "1s,1m,5m/1m".to_owned())]);
         }
         Ok(Configs {
-            ingest: settings.load("ingest", &ingest_pairs(args, admin(0))?)?,
-            aggregate: settings.load("aggregate", &aggregate)?,
-            alert: settings.load("alert", &admin(2))?,
-            store: settings.load("store", &store)?,
-            logger: settings.load("logger", &logger)?,
-            gateway: settings.load("gateway", &gateway)?,
+            ingest: ingest_settings(args, stage(0))?.load("ingest")?,
+            aggregate: aggregate.load("aggregate")?,
+            alert: stage(2).load("alert")?,
+            store: store.load("store")?,
+            logger: logger.load("logger")?,
+            gateway,
         })
     }
 
+    /// What need not be embedded. An address for an embedded part says that one is wanted.
+    pub fn named(&self, args: &UpArgs) -> Named {
+        let (ingest, store) = (&self.ingest, &self.store);
+        let brokers = ingest.given.contains("kafka.brokers") && args.kafka_addr.is_none();
+        let s3_endpoint = store.given.contains("s3.endpoint") && args.s3_addr.is_none();
+        Named {
+            brokers: brokers.then(|| ingest.config.kafka.brokers.clone()),
+            s3_endpoint: s3_endpoint.then(|| store.config.s3.endpoint.clone()),
+        }
+    }
+
     /// Where Kafka and S3 are is known only once they run.
-    pub fn connect(&mut self, parts: &Parts) {
-        let kafka: [&mut KafkaConfig; 6] = [
-            &mut self.ingest.kafka,
-            &mut self.aggregate.kafka,
-            &mut self.alert.kafka,
-            &mut self.store.kafka,
-            &mut self.logger.kafka,
-            &mut self.gateway.kafka,
-        ];
-        for kafka in kafka {
-            kafka.brokers = parts.brokers.clone();
+    pub fn connect(&mut self, args: &UpArgs, parts: &Parts) {
+        for (is_given, kafka) in self.kafkas() {
+            if !is_given || args.kafka_addr.is_some() {
+                kafka.brokers = parts.brokers.clone();
+            }
         }
-        self.store.s3.endpoint = parts.s3_endpoint.clone();
+        let s3 = &mut self.store.config.s3;
+        s3.endpoint = parts.s3_endpoint.clone();
         if let Some((access, secret)) = parts.s3_keys {
-            self.store.s3.access_key = access.to_owned();
-            self.store.s3.secret_key = Secret::new(secret);
+            s3.access_key = access.to_owned();
+            s3.secret_key = Secret::new(secret);
         }
+    }
+
+    /// How each stage reaches Kafka, and whether somebody has said where that is.
+    fn kafkas(&mut self) -> [(bool, &mut KafkaConfig); 6] {
+        fn of<'a, C>(stage: &'a mut Loaded<C>, kafka: fn(&mut C) -> &mut KafkaConfig) -> (bool, &'a mut KafkaConfig) {
+            (stage.given.contains("kafka.brokers"), kafka(&mut stage.config))
+        }
+        [
+            of(&mut self.ingest, |config| &mut config.kafka),
+            of(&mut self.aggregate, |config| &mut config.kafka),
+            of(&mut self.alert, |config| &mut config.kafka),
+            of(&mut self.store, |config| &mut config.kafka),
+            of(&mut self.logger, |config| &mut config.kafka),
+            of(&mut self.gateway, |config| &mut config.kafka),
+        ]
+    }
+
+    /// For what `up` itself asks Kafka: as the first stage does.
+    pub fn kafka(&self) -> &KafkaConfig {
+        &self.ingest.config.kafka
+    }
+
+    pub fn bucket(&self) -> &str {
+        &self.store.config.s3.bucket
     }
 
     /// What a person can open or point a tool at.
     pub fn addresses(&self) -> String {
         let admin = self
             .ingest
+            .config
             .common()
             .admin
             .map_or("off".to_owned(), |addr| format!("http://{addr}/metrics and the ports after it"));
         format!(
             "page   http://{}\nkafka  {}\ns3     {}/{}\nadmin  {admin}\nCtrl-C ends it; the next run on the same state goes on where this one stopped.",
-            self.gateway.http, self.ingest.kafka.brokers, self.store.s3.endpoint, self.store.s3.bucket,
+            self.gateway.config.http,
+            self.kafka().brokers,
+            self.store.config.s3.endpoint,
+            self.bucket(),
         )
     }
 }
 
-fn ingest_pairs(args: &UpArgs, mut pairs: Pairs) -> anyhow::Result<Pairs> {
+/// What the flags say to the stage whose admin port is the n-th.
+fn settings<'a>(args: &'a UpArgs, host: &Loaded<Tool>, n: u16) -> Settings<'a> {
+    let mut settings = Settings { file: args.config.as_deref(), ..Settings::default() };
+    settings.own.extend(args.brokers.iter().map(|brokers| ("kafka.brokers", brokers.clone())));
+    // An address for all stages is the first one's; a section of the file may give its stage another.
+    let first = args.admin.or(host.config.common.admin.filter(|_| host.given.contains("admin")));
+    match first {
+        Some(first) => settings.own.push(("admin", admin_address(first, n))),
+        None if host.given.contains("admin") => {}
+        None => settings.otherwise.push(("admin", usual_admin(args, n))),
+    }
+    settings
+}
+
+fn ingest_settings<'a>(args: &'a UpArgs, mut settings: Settings<'a>) -> anyhow::Result<Settings<'a>> {
+    let mut words: Vec<&str> = args.feed.iter().map(String::as_str).collect();
+    if words.is_empty() && !settings.given::<ingest::Config>("ingest")?.contains("feeds") {
+        words.push("demo");
+    }
+    if !words.is_empty() {
+        settings.own.push(("feeds", feeds(args, &words)?));
+    }
+    settings.own.extend(args.speed.iter().flat_map(|speed| speed.0.clone()));
+    if args.repeat || args.no_loop {
+        settings.own.push(("loop", args.repeat.to_string()));
+    }
+    settings.own.extend(args.passes.map(|passes| ("passes", passes.to_string())));
+    settings.own.extend(args.rebase.map(|rebase| ("rebase", rebase.to_string())));
+    if args.json {
+        settings.own.push(("progress", "off".to_owned()));
+    }
+    if args.once {
+        settings.otherwise.push(("speed", "max".to_owned()));
+    } else if words.contains(&"demo") {
+        // The demo plays for as long as somebody looks, as if it happened now.
+        settings.otherwise.push(("rebase", "now".to_owned()));
+        // A sample has no end that could be the beginning again.
+        let repeat = !args.speed.as_ref().is_some_and(Speed::is_sample);
+        settings.otherwise.push(("loop", repeat.to_string()));
+    }
+    Ok(settings)
+}
+
+fn feeds(args: &UpArgs, words: &[&str]) -> anyhow::Result<String> {
     let mut feeds = Vec::new();
-    let mut is_demo = false;
-    for feed in &args.feed {
-        match feed.as_str() {
-            "demo" => {
-                is_demo = true;
-                feeds.extend(demo::unpack(&args.state)?.iter().map(|path| path.display().to_string()));
-            }
+    for word in words {
+        match *word {
+            "demo" => feeds.extend(demo::unpack(&args.state)?.iter().map(|path| path.display().to_string())),
             "synthetic" => feeds.push("synthetic:".to_owned()),
             other => feeds.push(other.to_owned()),
         }
     }
-    pairs.push(("feeds", feeds.join(",")));
-    // The demo plays for as long as somebody looks, as if it happened now.
-    let live_demo = is_demo && !args.once;
-    let repeat = args.repeat || (live_demo && !args.no_loop);
-    let rebase = args.rebase.clone().unwrap_or_else(|| if live_demo { "now" } else { "none" }.to_owned());
-    pairs.push(("loop", repeat.to_string()));
-    pairs.extend(args.passes.map(|passes| ("passes", passes.to_string())));
-    pairs.push(("rebase", if rebase == "now" { rebase } else { "none".to_owned() }));
-    let pace = args.speed.as_deref().unwrap_or(if args.once { "max" } else { "1" });
-    pairs.extend(speed::settings(pace).map_err(|problem| anyhow!("--speed: {problem}"))?);
-    if args.json {
-        pairs.push(("progress", "off".to_owned()));
-    }
-    Ok(pairs)
+    Ok(feeds.join(","))
 }
 
-fn admin_address(args: &UpArgs, n: u16) -> String {
-    match args.admin {
-        Some(first) if first.port() == 0 => some_port(first).to_string(),
-        Some(first) => SocketAddr::new(first.ip(), first.port().saturating_add(n)).to_string(),
-        None if args.once => "off".to_owned(),
-        // 9092 is Kafka's.
-        None => format!("127.0.0.1:{}", [9090, 9091, 9093, 9094, 9095, 9096][usize::from(n)]),
+fn admin_address(first: SocketAddr, n: u16) -> String {
+    if first.port() == 0 {
+        return some_port(first).to_string();
     }
+    SocketAddr::new(first.ip(), first.port().saturating_add(n)).to_string()
+}
+
+fn usual_admin(args: &UpArgs, n: u16) -> String {
+    if args.once {
+        return "off".to_owned();
+    }
+    // 9092 is Kafka's.
+    format!("127.0.0.1:{}", [9090, 9091, 9093, 9094, 9095, 9096][usize::from(n)])
 }
 
 /// Port 0 is any free one; it is chosen here, so that the banner can tell it.
@@ -145,14 +212,14 @@ pub struct Stages {
 impl Stages {
     pub async fn start(configs: Configs, shutdown: &Shutdown) -> anyhow::Result<Stages> {
         // The page first: a port that is taken should be said before anything flows.
-        let gateway = Stage::start("gateway", configs.gateway, shutdown, gateway::run).await?;
+        let gateway = Stage::start("gateway", configs.gateway.config, shutdown, gateway::run).await?;
         Ok(Stages {
             gateway,
-            logger: Stage::start("logger", configs.logger, shutdown, logger::run).await?,
-            store: Stage::start("store", configs.store, shutdown, store::run).await?,
-            alert: Stage::start("alert", configs.alert, shutdown, alert::run).await?,
-            aggregate: Stage::start("aggregate", configs.aggregate, shutdown, aggregate::run).await?,
-            ingest: Stage::start("ingest", configs.ingest, shutdown, ingest::run).await?,
+            logger: Stage::start("logger", configs.logger.config, shutdown, logger::run).await?,
+            store: Stage::start("store", configs.store.config, shutdown, store::run).await?,
+            alert: Stage::start("alert", configs.alert.config, shutdown, alert::run).await?,
+            aggregate: Stage::start("aggregate", configs.aggregate.config, shutdown, aggregate::run).await?,
+            ingest: Stage::start("ingest", configs.ingest.config, shutdown, ingest::run).await?,
         })
     }
 
@@ -182,8 +249,13 @@ impl Stages {
         self.gateway.drain().await?;
         if shutdown.is_set() {
             // Some stage may have stopped short of the end: no summary may look like a whole run.
-            return Err(anyhow!("interrupted; the next run on the same state goes on from here"));
+            return Err(interrupted());
         }
         Ok(Ledger { ingest, aggregate, alert, store })
     }
+}
+
+/// What is there at the end of a run that did not get to its end.
+pub fn interrupted() -> anyhow::Error {
+    anyhow!("interrupted; the next run on the same state goes on from here")
 }

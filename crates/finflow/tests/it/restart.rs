@@ -33,7 +33,7 @@ fn half_way(state: &State, file: &str, grown_bytes: u64) -> Child {
     child
 }
 
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill runs");
     assert!(status.success());
 }

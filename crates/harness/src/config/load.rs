@@ -1,5 +1,6 @@
 //! Puts the layers together and says all that is wrong with them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::ArgMatches;
@@ -18,11 +19,25 @@ pub fn load<C: Config>(service: &'static str, matches: &ArgMatches) -> Result<C,
     load_from(service, matches, &environment)
 }
 
+/// The keys that the file, the environment or a flag sets. A program that hosts services decides the others.
+pub fn given<C: Config>(service: &'static str, matches: &ArgMatches) -> Result<BTreeSet<String>, ConfigError> {
+    let environment = Environment::of_process().map_err(|problem| ConfigError { problems: vec![problem] })?;
+    Ok(layered::<C>(service, matches, &environment)?.iter().map(Entry::key).collect())
+}
+
 pub(super) fn load_from<C: Config>(
     service: &'static str,
     matches: &ArgMatches,
     environment: &Environment,
 ) -> Result<C, ConfigError> {
+    assemble(service, layered::<C>(service, matches, environment)?)
+}
+
+fn layered<C: Config>(
+    service: &'static str,
+    matches: &ArgMatches,
+    environment: &Environment,
+) -> Result<Vec<Entry>, ConfigError> {
     let shape = Shape::of::<C>();
     let mut layers = Layers::default();
     let file: Option<&String> = matches.get_one(flags::CONFIG.name);
@@ -34,7 +49,7 @@ pub(super) fn load_from<C: Config>(
     if !layers.problems.is_empty() {
         return Err(ConfigError { problems: layers.problems });
     }
-    assemble(service, layers.entries)
+    Ok(layers.entries)
 }
 
 fn add_file(layers: &mut Layers, service: &str, shape: &Shape, file: &str) {
@@ -91,7 +106,7 @@ fn add_flags<C: Config>(layers: &mut Layers, shape: &Shape, matches: &ArgMatches
     for flag in C::FLAGS.iter().chain(&common).filter(|flag| !flag.key.is_empty()) {
         let origin = format!("--{}", flag.name);
         let path = path(flag.key);
-        match given(flag, matches).as_slice() {
+        match texts_of(flag, matches).as_slice() {
             [] => {}
             [text] => layers.text(shape, path, text, &origin, str::to_owned),
             texts if shape.kind(&path) == Some(Kind::List) => {
@@ -102,7 +117,7 @@ fn add_flags<C: Config>(layers: &mut Layers, shape: &Shape, matches: &ArgMatches
     }
 }
 
-fn given<'a>(flag: &Flag, matches: &'a ArgMatches) -> Vec<&'a str> {
+fn texts_of<'a>(flag: &Flag, matches: &'a ArgMatches) -> Vec<&'a str> {
     if flag.value.is_empty() {
         return if matches.get_flag(flag.name) { vec!["true"] } else { Vec::new() };
     }

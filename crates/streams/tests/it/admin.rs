@@ -1,8 +1,9 @@
 //! Topics: made when asked, compared, waited for; never changed or made in silence.
 
+use harness::Shutdown;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
-use streams::{StreamError, topic};
+use streams::{Admin, Env, KafkaConfig, StreamError, topic};
 use testkit::{eventually, unique};
 
 use crate::kit::{Kit, LONG, numbers};
@@ -35,6 +36,17 @@ fn apply_makes_what_is_missing_and_reports_the_rest() {
     assert!(told.contains(&"true partitions 5 3".to_owned()), "{told:?}");
     assert!(told.contains(&"false cleanup.policy delete compact".to_owned()), "{told:?}");
     assert_eq!(admin.list().unwrap()[&other[0].name], 3, "reported, not changed");
+}
+
+/// Brokers that only know how many they are.
+#[test]
+fn a_topic_has_three_copies_or_as_many_as_there_are_brokers() {
+    for (brokers, copies) in [(1, 1), (2, 2), (3, 3), (5, 3)] {
+        let cluster = rdkafka::mocking::MockCluster::new(brokers).unwrap();
+        let kafka = KafkaConfig { brokers: cluster.bootstrap_servers(), ..KafkaConfig::default() };
+        let admin = Admin::new(&Env::standalone("test", &Shutdown::new()), &kafka).unwrap();
+        assert_eq!(admin.default_replication().unwrap(), copies, "{brokers} brokers");
+    }
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! `finflow up` as `make run` starts it: the demo, looped and moved to the present, until Ctrl-C, and once more.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::eventually;
+
+use crate::finflow::State;
+use crate::lake;
+use crate::restart::signal;
+use crate::stages::{Process, get};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const BARS: &str = "/v1/bars?symbol=BINANCE:BTCUSDT&window=1s&limit=1";
+
+struct Live {
+    process: Process,
+    page: SocketAddr,
+}
+
+impl Live {
+    fn start(state: &State) -> Live {
+        let mut command = state.up(&["--kafka-addr", "127.0.0.1:0", "--s3-addr", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("finflow starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+        let page = lines.find_map(|line| Some(line.strip_prefix("page   http://")?.parse().expect("an address")));
+        std::thread::spawn(move || lines.for_each(drop));
+        Live { process: Process(child), page: page.expect("it says where the page is") }
+    }
+
+    /// Waits for a bar that begins after `since`, and returns its start.
+    fn bar_after(&self, since: &str) -> String {
+        eventually(DEADLINE, "a new bar", || {
+            TcpStream::connect(self.page).ok()?;
+            let (_, body) = get(self.page, BARS);
+            let answer: Value = serde_json::from_str(&body).ok()?;
+            let start = answer["bars"].as_array()?.last()?["start"].as_str()?;
+            (start > since).then(|| start.to_owned())
+        })
+    }
+
+    fn interrupt(mut self) {
+        signal(&self.process.0, "-INT");
+        let status = eventually(DEADLINE, "it ends", || self.process.0.try_wait().expect("a child"));
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+/// From the first offset on, each once.
+fn assert_whole(trades: &[Value]) {
+    let mut offsets: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    for row in trades {
+        let number = |name: &str| row[name].as_i64().expect("a number");
+        offsets.entry(number("_partition")).or_default().push(number("_offset"));
+    }
+    for (partition, mut offsets) in offsets {
+        offsets.sort_unstable();
+        assert!(offsets.iter().copied().eq(0..offsets.len() as i64), "partition {partition} has holes");
+    }
+}
+
+#[test]
+fn the_demo_runs_until_ctrl_c_and_goes_on_the_next_time() {
+    let state = State::new();
+    let mut newest = String::new();
+    let mut stored = 0;
+    for _ in 0..2 {
+        let live = Live::start(&state);
+        newest = live.bar_after(&newest);
+        eventually(DEADLINE, "new objects", || (lake::objects(state.path(), "trades").len() > stored).then_some(()));
+        live.interrupt();
+        stored = lake::objects(state.path(), "trades").len();
+        for table in ["trades", "metrics", "alerts", "dead_letters"] {
+            lake::assert_once(&lake::rows(state.path(), table));
+        }
+        assert_whole(&lake::rows(state.path(), "trades"));
+    }
+}
+
+/// The demo is looped unless that makes no sense.
+#[test]
+fn a_sample_of_the_demo_is_no_loop() {
+    let state = State::new();
+    let mut command = state.up(&["--kafka-addr", "127.0.0.1:0", "--s3-addr", "127.0.0.1:0", "--speed", "sample"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("finflow starts");
+    let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
+    let process = Process(child);
+    assert!(lines.take(1).any(|line| line.starts_with("page")), "it starts");
+    drop(process);
+}
