@@ -99,8 +99,8 @@ impl Replay {
 
     fn play_to_the_end(&mut self, ready: &Latch) -> streams::Result<()> {
         if self.config.sample {
-            let sample = Sample::read(self)?;
             self.first_checkpoint()?;
+            let sample = Sample::read(self)?;
             ready.release();
             sample.play(self)?;
         } else {
@@ -351,7 +351,8 @@ impl Replay {
                 feed: reel.feed.name.clone(),
                 pass: reel.finished.0,
                 line: reel.finished.1,
-                ended: reel.has_ended() && reel.error.is_none(),
+                // Read to its end, a file that is sampled is drawn from for ever.
+                ended: reel.has_ended() && reel.error.is_none() && !self.config.sample,
                 clean,
                 base: reel.course.base,
                 topics: topics.clone(),
