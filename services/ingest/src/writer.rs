@@ -60,8 +60,9 @@ impl Writer {
     /// Queues an event. Blocks while the producer's queue is full. The inner error is the event's own fault: it cannot
     /// be a record.
     pub fn event(&mut self, event: &Event, partition: i32, origin: Origin<'_>) -> streams::Result<Result<(), Bad>> {
-        let key = event.symbol().unwrap_or_default();
-        if !symbol::is_valid(key) {
+        // A heartbeat of a whole connection has no symbol, and so no key.
+        let key = event.symbol();
+        if let Some(key) = key.filter(|key| !symbol::is_valid(key)) {
             return Ok(Err(Bad::new("bad_symbol", format!("`{}` cannot be a symbol", shown(key.as_bytes())))));
         }
         self.value.clear();
@@ -88,7 +89,7 @@ impl Writer {
         self.producer.send(&Outgoing {
             topic: &self.output,
             partition: Some(partition),
-            key: Some(key.as_bytes()),
+            key: key.map(str::as_bytes),
             value: Some(&self.value),
             headers: &headers[..used],
         })?;
