@@ -184,6 +184,36 @@ fn aliens_are_set_aside_and_updates_wait_for_their_final() {
     assert_eq!(eager.alerts(), pairs(&[("high/BINANCE:BTCUSDT/1m/0/fired", "120")]));
 }
 
+/// Strangers' records in the state topic are passed over, also where their key looks like one of ours; what lies under
+/// a rule's own key and cannot be read stops the stage.
+#[test]
+fn aliens_in_the_state_are_passed_over_and_damage_is_not() {
+    let bench = Bench::new(&[r#"{"name":"high","window":"1m","above":100}"#]);
+    let put = |key: &str, value: &[u8]| {
+        let producer = Producer::new(&bench.env(), &bench.brokers.config()).unwrap();
+        let (key, value) = (Some(key.as_bytes()), Some(value));
+        let out = Outgoing { topic: &bench.config.state, partition: Some(0), key, value, headers: &[] };
+        producer.send(&out).unwrap();
+        producer.flush(PATIENCE).unwrap();
+    };
+    for key in ["alien", "KRAKEN:BTC/USD", "high-once/KRAKEN:BTC/USD", "/"] {
+        put(key, b"[1,2");
+    }
+    let run = || {
+        let ctx = Context::hosted("alert", bench.config.clone(), &Shutdown::new());
+        let ctx = ctx.with_drain(Drain::already()).with_clock(FakeClock::at(0));
+        let metrics = ctx.metrics.clone();
+        let result = tokio::runtime::Runtime::new().unwrap().block_on(alert::run(ctx));
+        (result, metrics.render())
+    };
+    let (result, metrics) = run();
+    result.unwrap();
+    assert!(metrics.contains("finflow_alert_alien_state_records_total 4\n"), "{metrics}");
+    put("high/KRAKEN:BTC/USD", b"[1,2");
+    let error = format!("{:#}", run().0.unwrap_err());
+    assert!(error.contains("the state of \"high/KRAKEN:BTC/USD\" cannot be read"), "{error}");
+}
+
 #[test]
 fn the_default_rules_find_what_the_recordings_hold() {
     // The largest moves of the committed recordings: 0.12 % in a minute, 0.28 % in five.
