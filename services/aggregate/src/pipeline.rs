@@ -7,8 +7,8 @@ use harness::prom::IntGauge;
 use market::codec::TradeRef;
 use market::window::{Counts, Fold, Input, Moment, Options, Outcome as Folded, StateError};
 use market::{Event, EventRef, Metrics, Reason};
-use streams::Record;
 use streams::stateful::{Changelog, Outbox, Outcome, Settings, Stage, Tick};
+use streams::{Record, header};
 
 use crate::config::Config;
 use crate::error::AggregateError;
@@ -39,6 +39,8 @@ pub fn settings(config: &Config) -> Settings {
 pub struct Aggregator {
     config: Config,
     options: Options,
+    /// Header `source` of the metrics.
+    source: String,
     observe: Observe,
     held: IntGauge,
     /// The partition each symbol was first seen on.
@@ -92,6 +94,7 @@ impl Aggregator {
         Ok(Aggregator {
             config: config.clone(),
             options,
+            source: header::source_of(&config.input),
             observe: Observe::new(config, registry),
             held,
             homes: HashMap::new(),
@@ -170,8 +173,12 @@ impl Aggregator {
             self.value.clear();
             metrics.encode(&mut self.value);
             let id = format!("{}/{}/{}/{}", metrics.symbol, metrics.window, metrics.window_start, metrics.rev);
-            let headers: [(&str, &[u8]); 3] =
-                [("content-type", b"application/json"), ("schema_version", b"1"), ("event_id", id.as_bytes())];
+            let headers: [(&str, &[u8]); 4] = [
+                (header::CONTENT_TYPE, b"application/json"),
+                (header::SCHEMA_VERSION, b"1"),
+                (header::SOURCE, self.source.as_bytes()),
+                (header::EVENT_ID, id.as_bytes()),
+            ];
             out.emit(&self.config.output, metrics.symbol.as_bytes(), &self.value, &headers);
         }
     }

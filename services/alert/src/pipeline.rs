@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use harness::Registry;
 use market::{Metrics, Reason};
 use streams::stateful::{Changelog, Outbox, Outcome, Settings, Stage, Tick};
-use streams::Record;
+use streams::{Record, header};
 
 use crate::config::{Config, Judge};
 use crate::error::AlertError;
@@ -21,6 +21,8 @@ pub struct Alerts {
     hashes: Vec<String>,
     judge: Judge,
     output: String,
+    /// Header `source` of the alerts.
+    source: String,
     observe: Observe,
     value: Vec<u8>,
 }
@@ -40,6 +42,7 @@ impl Alerts {
             hashes: config.rules.iter().map(hash).collect(),
             judge: config.judge,
             output: config.output.clone(),
+            source: header::source_of(&config.input),
             observe: Observe::new(registry, &config.rules),
             value: Vec::new(),
         }
@@ -74,10 +77,11 @@ impl Alerts {
                     if let Some(alert) = alert {
                         self.value.clear();
                         alert.encode(&mut self.value);
-                        let headers: [(&str, &[u8]); 3] = [
-                            ("content-type", b"application/json"),
-                            ("schema_version", b"1"),
-                            ("event_id", alert.alert_id.as_bytes()),
+                        let headers: [(&str, &[u8]); 4] = [
+                            (header::CONTENT_TYPE, b"application/json"),
+                            (header::SCHEMA_VERSION, b"1"),
+                            (header::SOURCE, self.source.as_bytes()),
+                            (header::EVENT_ID, alert.alert_id.as_bytes()),
                         ];
                         out.emit(&self.output, alert.symbol.as_bytes(), &self.value, &headers);
                         self.observe.alert(&alert);

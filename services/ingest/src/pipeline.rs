@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use harness::{Context, Latch};
-use streams::{Admin, Env, Outgoing, StreamError};
+use streams::{Admin, Env, Outgoing, StreamError, header};
 
 use crate::config::{Config, Rebase, Speed};
 use crate::observe::Tally;
@@ -363,7 +363,7 @@ impl Replay {
                 topic: &self.places.leases,
                 key: Some(reel.id.key().as_bytes()),
                 value: Some(&value),
-                headers: &[("content-type", b"application/json"), ("schema_version", b"1")],
+                headers: &[(header::CONTENT_TYPE, b"application/json"), (header::SCHEMA_VERSION, b"1")],
                 ..Outgoing::default()
             })?;
         }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use market::{Event, symbol};
-use streams::{DeadLetters, Outgoing, Producer};
+use streams::{DeadLetters, Outgoing, Producer, header};
 
 use crate::position::Position;
 use crate::resume::{FeedId, POSITION_HEADER};
@@ -78,12 +78,12 @@ impl Writer {
         self.position.clear();
         write!(self.position, "{}:{}", origin.feed, origin.position).expect("writing to memory cannot fail");
         let headers: [(&str, &[u8]); 6] = [
-            ("content-type", b"application/json"),
-            ("schema_version", b"1"),
-            ("source", origin.label.as_bytes()),
-            ("event_id", &self.event_id),
+            (header::CONTENT_TYPE, b"application/json"),
+            (header::SCHEMA_VERSION, b"1"),
+            (header::SOURCE, origin.label.as_bytes()),
+            (header::EVENT_ID, &self.event_id),
             (POSITION_HEADER, &self.position),
-            ("traceparent", self.trace.as_bytes()),
+            (header::TRACEPARENT, self.trace.as_bytes()),
         ];
         let used = if self.trace.is_empty() { 5 } else { 6 };
         self.producer.send(&Outgoing {
@@ -101,7 +101,7 @@ impl Writer {
         let position = format!("{}:{}", origin.feed, origin.position);
         let line = origin.position.line.to_string();
         let headers: [(&str, &[u8]); 4] = [
-            ("source", origin.label.as_bytes()),
+            (header::SOURCE, origin.label.as_bytes()),
             (POSITION_HEADER, position.as_bytes()),
             (FILE_HEADER, file.as_bytes()),
             (LINE_HEADER, line.as_bytes()),

@@ -1,6 +1,6 @@
 //! One outcome per record, dead letters with their reasons, and the numbers of an exchange.
 
-use streams::dead_letter;
+use streams::{dead_letter, header};
 
 use super::*;
 
@@ -128,8 +128,10 @@ fn keys_headers_and_partitions_are_the_contracts() {
         let metrics = Metrics::decode(record.value.as_deref().unwrap()).unwrap();
         let id = format!("BINANCE:BTCUSDT/{}/{}/0", metrics.window, metrics.window_start);
         let view = record.as_record();
-        assert_eq!(view.header("event_id"), Some(id.as_bytes()));
-        assert_eq!(view.header("content-type"), Some(&b"application/json"[..]));
-        assert_eq!(view.header("schema_version"), Some(&b"1"[..]));
+        let source = format!("kafka:{}", bench.input);
+        assert_eq!(view.header(header::EVENT_ID), Some(id.as_bytes()));
+        assert_eq!(view.header(header::CONTENT_TYPE), Some(&b"application/json"[..]));
+        assert_eq!(view.header(header::SCHEMA_VERSION), Some(&b"1"[..]));
+        assert_eq!(view.header(header::SOURCE), Some(source.as_bytes()));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use alert::{Config, Judge, Rule, Summary};
 use harness::{Context, Drain, FakeClock, Shutdown};
 use market::{Alert, AlertState, Decimal, Input, Metrics, Price, Quality, Quantity, VwapReason};
-use streams::{Env, Outgoing, OwnedRecord, Producer, dead_letter, read_topic};
+use streams::{Env, Outgoing, OwnedRecord, Producer, dead_letter, header, read_topic};
 use testkit::{Brokers, unique};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -152,7 +152,9 @@ fn rules_raise_and_resolve_and_remember_over_a_restart() {
     for record in &records {
         let alert = Alert::decode(record.value.as_deref().unwrap()).unwrap();
         assert_eq!(record.key.as_deref(), Some(alert.symbol.as_bytes()));
-        assert_eq!(record.as_record().header("event_id"), Some(alert.alert_id.as_bytes()));
+        assert_eq!(record.as_record().header(header::EVENT_ID), Some(alert.alert_id.as_bytes()));
+        let source = format!("kafka:{}", bench.config.input);
+        assert_eq!(record.as_record().header(header::SOURCE), Some(source.as_bytes()));
         assert_eq!(record.partition, market::symbol::partition(alert.symbol.as_bytes(), 2));
     }
     assert_eq!(records.len(), 3);
