@@ -11,6 +11,7 @@ mod finflow;
 mod index;
 mod kraken;
 mod lake;
+mod metrics;
 mod real;
 mod restart;
 mod stages;
