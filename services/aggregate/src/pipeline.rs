@@ -14,6 +14,8 @@ use crate::config::Config;
 use crate::error::AggregateError;
 use crate::observe::Observe;
 
+/// Why a trade is set aside that is a record of ours.
+pub const REASONS: [&str; 2] = [LATE, FUTURE];
 /// No window takes the trade any more.
 const LATE: &str = "late";
 /// The venue's clock was this far ahead of ours, or the record is wrong: either way it must not move a watermark.
@@ -27,7 +29,7 @@ pub fn settings(config: &Config) -> Settings {
     Settings {
         outputs: vec![config.output.clone()],
         dead_letters: config.dead_letters.clone(),
-        reasons: Reason::ALL.iter().map(|reason| reason.as_str()).chain([LATE, FUTURE]).collect(),
+        reasons: Reason::ALL.iter().map(|reason| reason.as_str()).chain(REASONS).collect(),
         transactional_id: config.transactional_id.clone(),
         commit_interval: *config.commit_interval,
         tick_interval: config.update_throttle.0.clamp(SHORTEST_TICK, defaults.tick_interval),

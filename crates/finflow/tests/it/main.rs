@@ -15,4 +15,5 @@ mod metrics;
 mod real;
 mod restart;
 mod stages;
+mod tables;
 mod tidy;
