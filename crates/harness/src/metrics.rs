@@ -103,6 +103,16 @@ impl Registry {
         String::from_utf8(text).expect("the text encoder writes UTF-8")
     }
 
+    /// Metrics that publish no series yet, whose first event would be hidden.
+    pub fn without_series(&self) -> Vec<String> {
+        let shown = self.inner.gather();
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut silent: Vec<String> = made.keys().cloned().collect();
+        silent.retain(|name| !shown.iter().any(|family| family.name() == name));
+        silent.sort();
+        silent
+    }
+
     fn make<M, F>(&self, name: &str, make: F) -> M
     where
         M: Collector + Clone + Send + 'static,
@@ -137,6 +147,16 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_metric_without_series_is_found() {
+        let registry = Registry::new("aggregate");
+        registry.counter("commits_total", "Commits.");
+        let records = registry.counters("records_total", "Records.", &["outcome"], &[]);
+        assert_eq!(registry.without_series(), ["finflow_aggregate_records_total"]);
+        records.with_label_values(&["folded"]);
+        assert_eq!(registry.without_series(), Vec::<String>::new());
+    }
 
     #[test]
     fn series_are_published_at_zero_under_the_services_name() {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use aws_smithy_types::base64;
-use market::{Alert, Event, Metrics};
+use market::{Alert, Event, Metrics, Reason};
 use serde::Serialize;
 
 use crate::table::{Dir, Table};
@@ -15,6 +15,18 @@ pub enum Feed {
     Metrics,
     Alerts,
     DeadLetters,
+}
+
+impl Feed {
+    /// Every reason for which [`read`] may skip a record of the feed.
+    pub fn skips(self) -> Vec<Skip> {
+        let undecodable = Reason::ALL.iter().map(|reason| reason.as_str());
+        match self {
+            Feed::DeadLetters => Vec::new(),
+            Feed::Raw => [TOMBSTONE, HEARTBEAT].into_iter().chain(undecodable).collect(),
+            Feed::Metrics | Feed::Alerts => [TOMBSTONE].into_iter().chain(undecodable).collect(),
+        }
+    }
 }
 
 /// A record as Kafka gave it.
@@ -64,6 +76,10 @@ pub struct Placed {
 /// Bounded: it becomes a label of a metric and a key of a claim.
 pub type Skip = &'static str;
 
+const TOMBSTONE: Skip = "tombstone";
+/// Says that a connection is alive: nothing to keep.
+const HEARTBEAT: Skip = "heartbeat";
+
 const HEADER: &str = "finflow-dlq-";
 
 /// Reads the record as the feed's form.
@@ -76,7 +92,7 @@ pub fn read(feed: Feed, record: &Record<'_>) -> Result<Placed, Skip> {
             let letter = DeadLetter::read(record);
             (Table::DeadLetters, letter.time, Row::DeadLetter(letter))
         }
-        (_, None) => return Err("tombstone"),
+        (_, None) => return Err(TOMBSTONE),
         (Feed::Raw, Some(value)) => {
             let event = Event::decode(value).map_err(|error| error.reason.as_str())?;
             let (table, time) = match &event {
@@ -87,7 +103,7 @@ pub fn read(feed: Feed, record: &Record<'_>) -> Result<Placed, Skip> {
                 Event::Cancel(cancel) => (Table::Amendments, cancel.event_time),
                 Event::Correction(correction) => (Table::Amendments, correction.event_time),
                 Event::News(news) => (Table::News, news.event_time),
-                Event::Heartbeat(_) => return Err("heartbeat"),
+                Event::Heartbeat(_) => return Err(HEARTBEAT),
             };
             (table, time, Row::Event(event))
         }

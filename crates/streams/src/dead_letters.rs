@@ -160,6 +160,21 @@ mod tests {
         assert_eq!(ours, expected);
     }
 
+    /// The table of `docs/topics.md` and this code say the same, in the same order.
+    #[test]
+    fn the_documented_table_is_the_code() {
+        let page = include_str!("../../../docs/topics.md");
+        let rows = page
+            .lines()
+            .skip_while(|line| *line != "## Dead letters")
+            .skip_while(|line| !line.starts_with("| Header |"))
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        let names: Vec<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+        assert_eq!(names, [REASON, DETAIL, STAGE, VERSION, TOPIC, PARTITION, OFFSET, TIMESTAMP]);
+        assert!(page.contains(&format!("at most {DETAIL_MAX} bytes")));
+    }
+
     #[test]
     fn a_long_detail_is_cut_between_characters() {
         let detail = "é".repeat(400);

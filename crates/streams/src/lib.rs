@@ -23,6 +23,7 @@ mod cursor;
 mod dead_letters;
 mod env;
 mod error;
+pub mod header;
 mod logs;
 mod native;
 mod producer;
@@ -43,5 +44,5 @@ pub use record::{Header, OwnedRecord, Record};
 
 /// The headers of a dead letter.
 pub mod dead_letter {
-    pub use crate::dead_letters::{DETAIL, OFFSET, PARTITION, REASON, SIZE, STAGE, TOPIC, VERSION};
+    pub use crate::dead_letters::{DETAIL, OFFSET, PARTITION, REASON, SIZE, STAGE, TIMESTAMP, TOPIC, VERSION};
 }

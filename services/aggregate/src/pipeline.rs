@@ -7,13 +7,15 @@ use harness::prom::IntGauge;
 use market::codec::TradeRef;
 use market::window::{Counts, Fold, Input, Moment, Options, Outcome as Folded, StateError};
 use market::{Event, EventRef, Metrics, Reason};
-use streams::Record;
 use streams::stateful::{Changelog, Outbox, Outcome, Settings, Stage, Tick};
+use streams::{Record, header};
 
 use crate::config::Config;
 use crate::error::AggregateError;
 use crate::observe::Observe;
 
+/// Why a trade is set aside that is a record of ours.
+pub const REASONS: [&str; 2] = [LATE, FUTURE];
 /// No window takes the trade any more.
 const LATE: &str = "late";
 /// The venue's clock was this far ahead of ours, or the record is wrong: either way it must not move a watermark.
@@ -27,7 +29,7 @@ pub fn settings(config: &Config) -> Settings {
     Settings {
         outputs: vec![config.output.clone()],
         dead_letters: config.dead_letters.clone(),
-        reasons: Reason::ALL.iter().map(|reason| reason.as_str()).chain([LATE, FUTURE]).collect(),
+        reasons: Reason::ALL.iter().map(|reason| reason.as_str()).chain(REASONS).collect(),
         transactional_id: config.transactional_id.clone(),
         commit_interval: *config.commit_interval,
         tick_interval: config.update_throttle.0.clamp(SHORTEST_TICK, defaults.tick_interval),
@@ -39,6 +41,8 @@ pub fn settings(config: &Config) -> Settings {
 pub struct Aggregator {
     config: Config,
     options: Options,
+    /// Header `source` of the metrics.
+    source: String,
     observe: Observe,
     held: IntGauge,
     /// The partition each symbol was first seen on.
@@ -92,6 +96,7 @@ impl Aggregator {
         Ok(Aggregator {
             config: config.clone(),
             options,
+            source: header::source_of(&config.input),
             observe: Observe::new(config, registry),
             held,
             homes: HashMap::new(),
@@ -170,8 +175,12 @@ impl Aggregator {
             self.value.clear();
             metrics.encode(&mut self.value);
             let id = format!("{}/{}/{}/{}", metrics.symbol, metrics.window, metrics.window_start, metrics.rev);
-            let headers: [(&str, &[u8]); 3] =
-                [("content-type", b"application/json"), ("schema_version", b"1"), ("event_id", id.as_bytes())];
+            let headers: [(&str, &[u8]); 4] = [
+                (header::CONTENT_TYPE, b"application/json"),
+                (header::SCHEMA_VERSION, b"1"),
+                (header::SOURCE, self.source.as_bytes()),
+                (header::EVENT_ID, id.as_bytes()),
+            ];
             out.emit(&self.config.output, metrics.symbol.as_bytes(), &self.value, &headers);
         }
     }

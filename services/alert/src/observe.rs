@@ -34,7 +34,7 @@ impl Observe {
             ),
             alien_state: registry.counter(
                 "alien_state_records_total",
-                "Records of the state topic whose key is none of ours; they are passed over.",
+                "Records of the state topic that are none of ours; they are passed over.",
             ),
             warned: Cell::new(0),
         }

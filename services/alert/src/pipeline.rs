@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use harness::Registry;
 use market::{Metrics, Reason};
-use streams::Record;
 use streams::stateful::{Changelog, Outbox, Outcome, Settings, Stage, Tick};
+use streams::{Record, header};
 
 use crate::config::{Config, Judge};
 use crate::error::AlertError;
@@ -21,6 +21,8 @@ pub struct Alerts {
     hashes: Vec<String>,
     judge: Judge,
     output: String,
+    /// Header `source` of the alerts.
+    source: String,
     observe: Observe,
     value: Vec<u8>,
 }
@@ -40,6 +42,7 @@ impl Alerts {
             hashes: config.rules.iter().map(hash).collect(),
             judge: config.judge,
             output: config.output.clone(),
+            source: header::source_of(&config.input),
             observe: Observe::new(registry, &config.rules),
             value: Vec::new(),
         }
@@ -59,7 +62,7 @@ impl Alerts {
     fn judge(&mut self, part: &mut Part, metrics: &Metrics, offset: i64, out: &mut Outbox<'_>) -> Outcome {
         let mut outcome = Outcome::OtherKind;
         for (rule, hash) in self.rules.iter().zip(&self.hashes) {
-            let key = format!("{}{SEPARATOR}{}", rule.name, metrics.symbol);
+            let key = state_key(&rule.name, &metrics.symbol);
             let mut memory = part.memories.get(&key).cloned().unwrap_or_default();
             match rule.judge(metrics, (part.partition, offset), &mut memory, hash) {
                 Verdict::NotMine => continue,
@@ -74,10 +77,11 @@ impl Alerts {
                     if let Some(alert) = alert {
                         self.value.clear();
                         alert.encode(&mut self.value);
-                        let headers: [(&str, &[u8]); 3] = [
-                            ("content-type", b"application/json"),
-                            ("schema_version", b"1"),
-                            ("event_id", alert.alert_id.as_bytes()),
+                        let headers: [(&str, &[u8]); 4] = [
+                            (header::CONTENT_TYPE, b"application/json"),
+                            (header::SCHEMA_VERSION, b"1"),
+                            (header::SOURCE, self.source.as_bytes()),
+                            (header::EVENT_ID, alert.alert_id.as_bytes()),
                         ];
                         out.emit(&self.output, alert.symbol.as_bytes(), &self.value, &headers);
                         self.observe.alert(&alert);
@@ -89,6 +93,10 @@ impl Alerts {
         }
         outcome
     }
+}
+
+fn state_key(rule: &str, symbol: &str) -> String {
+    format!("{rule}{SEPARATOR}{symbol}")
 }
 
 /// Tells alerts of a changed rule from those before the change. Not a secret, not a checksum: FNV-1a.
@@ -109,19 +117,21 @@ impl Stage for Alerts {
 
     fn restore(&mut self, part: &mut Part, key: &[u8], value: Option<&[u8]>) -> anyhow::Result<()> {
         let key = String::from_utf8_lossy(key).into_owned();
-        if !key.contains(SEPARATOR) {
+        let Some((name, _)) = key.split_once(SEPARATOR) else {
             self.observe.alien_state(part.partition, &key);
             return Ok(());
-        }
-        match value {
-            None => {
-                part.memories.remove(&key);
+        };
+        let Some(value) = value else {
+            part.memories.remove(&key);
+            return Ok(());
+        };
+        match serde_json::from_slice(value) {
+            Ok(memory) => drop(part.memories.insert(key, memory)),
+            // A symbol may hold the separator, too: only a rule's own name makes the record one of ours.
+            Err(_) if !self.rules.iter().any(|rule| rule.name == name) => {
+                self.observe.alien_state(part.partition, &key);
             }
-            Some(value) => {
-                let memory =
-                    serde_json::from_slice(value).map_err(|source| AlertError::State { key: key.clone(), source })?;
-                part.memories.insert(key, memory);
-            }
+            Err(source) => return Err(AlertError::State { key, source }.into()),
         }
         Ok(())
     }
@@ -149,5 +159,17 @@ impl Stage for Alerts {
             let memory = &part.memories[&key];
             log.put(key.as_bytes(), &serde_json::to_vec(memory).expect("a memory is plain data"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_key_is_the_code() {
+        let page = include_str!("../../../docs/topics.md");
+        let row = format!("| `{}` | `{}` |", streams::topic::ALERT_STATE, state_key("<rule>", "<symbol>"));
+        assert!(page.lines().any(|line| line.starts_with(&row)), "{row}");
     }
 }

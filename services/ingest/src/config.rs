@@ -59,8 +59,8 @@ const DOCS: &[(&str, &str)] = &[
     ),
     (
         "resume",
-        "Go on where an earlier replay of the same file (name, size, first 64 KiB) stopped; an ended one is not repeated. \
-         false replays it from its first row.",
+        "Go on where an earlier replay of the same file (name, size, first 64 KiB) with the same options stopped; an ended \
+         one is not repeated. false replays it from its first row.",
     ),
     ("seed", "Seed of `sample` and of synthetic feeds."),
     (

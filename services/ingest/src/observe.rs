@@ -8,7 +8,7 @@ use harness::prom::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
 use market::{Event, Kind};
 
 use crate::reel::Reel;
-use crate::sources::{Bad, REASONS};
+use crate::sources::{Bad, IGNORED, REASONS};
 use crate::summary::{FeedSummary, Summary};
 
 /// Counters are brought up to date this often: per batch, not per row.
@@ -47,7 +47,7 @@ impl Metrics {
                 "ignored_lines_total",
                 "Well-formed messages that are no event, by kind of message.",
                 &["kind"],
-                &[],
+                &IGNORED.each_ref().map(std::slice::from_ref),
             ),
             invalid: registry.counters(
                 "invalid_lines_total",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use harness::{Context, Latch};
-use streams::{Admin, Env, Outgoing, StreamError};
+use streams::{Admin, Env, Outgoing, StreamError, header};
 
 use crate::config::{Config, Rebase, Speed};
 use crate::observe::Tally;
@@ -99,8 +99,8 @@ impl Replay {
 
     fn play_to_the_end(&mut self, ready: &Latch) -> streams::Result<()> {
         if self.config.sample {
-            let sample = Sample::read(self)?;
             self.first_checkpoint()?;
+            let sample = Sample::read(self)?;
             ready.release();
             sample.play(self)?;
         } else {
@@ -351,7 +351,8 @@ impl Replay {
                 feed: reel.feed.name.clone(),
                 pass: reel.finished.0,
                 line: reel.finished.1,
-                ended: reel.has_ended() && reel.error.is_none(),
+                // Read to its end, a file that is sampled is drawn from for ever.
+                ended: reel.has_ended() && reel.error.is_none() && !self.config.sample,
                 clean,
                 base: reel.course.base,
                 topics: topics.clone(),
@@ -362,7 +363,7 @@ impl Replay {
                 topic: &self.places.leases,
                 key: Some(reel.id.key().as_bytes()),
                 value: Some(&value),
-                headers: &[("content-type", b"application/json"), ("schema_version", b"1")],
+                headers: &[(header::CONTENT_TYPE, b"application/json"), (header::SCHEMA_VERSION, b"1")],
                 ..Outgoing::default()
             })?;
         }

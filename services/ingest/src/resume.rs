@@ -17,16 +17,17 @@ use sha2::{Digest, Sha256};
 
 use crate::position::Position;
 use crate::spec::Feed;
+use crate::times::TimeFormat;
 
 /// Header of every record this service writes: `<feed id>:<pass>:<line>:<sub>`.
 pub const POSITION_HEADER: &str = "finflow-pos";
-/// Header of a record written on behalf of a file: `<format>:<name>`.
+/// Before the feed's id in the keys of the leases topic.
 const KEY_PREFIX: &str = "replay/";
 /// The part of a file that is hashed.
 const HEAD: u64 = 64 * 1024;
 
-/// Names a feed by its content: name, size and first 64 KiB. The same file in another folder is the same feed; another
-/// file under the same name is not.
+/// Names a feed by its content (name, size and first 64 KiB) and by how it is told to be read. The same file in another
+/// folder is the same feed; another file under the same name is not, nor is the same file with its columns named otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FeedId(String);
@@ -48,6 +49,9 @@ impl FeedId {
             let mut head = Vec::new();
             file.take(HEAD).read_to_end(&mut head)?;
             hash.update(&head);
+            for (option, value) in reading(feed) {
+                hash.update(format!("\0{option}={value}"));
+            }
         }
         Ok(FeedId(hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()))
     }
@@ -56,6 +60,20 @@ impl FeedId {
     pub fn key(&self) -> String {
         format!("{KEY_PREFIX}{self}")
     }
+}
+
+/// What is said of how a file is read. Nothing said adds nothing, so that the ids of plain feeds stay what they were.
+fn reading(feed: &Feed) -> impl Iterator<Item = (String, String)> {
+    let time_format = (feed.time_format != TimeFormat::Auto).then(|| feed.time_format.to_string());
+    let said = [
+        ("format", feed.format.map(|format| format.as_str().to_owned())),
+        ("venue", feed.venue.clone()),
+        ("symbol", feed.symbol.clone()),
+        ("interval", feed.interval.clone()),
+        ("time_format", time_format),
+    ];
+    let said = said.into_iter().filter_map(|(option, value)| Some((option.to_owned(), value?)));
+    said.chain(feed.columns.named())
 }
 
 impl fmt::Display for FeedId {
@@ -166,7 +184,26 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// Of a file that holds `x`, as every version has named it.
+    #[test]
+    fn the_id_of_a_plain_feed_never_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.csv");
+        std::fs::write(&path, "x").unwrap();
+        let feed: Feed = path.to_str().unwrap().parse().unwrap();
+        assert_eq!(FeedId::of(&feed, How::default()).unwrap().key(), "replay/7a6527a0f4c0ab71");
+    }
+
+    #[test]
+    fn the_documented_key_is_the_code() {
+        let page = include_str!("../../../docs/topics.md");
+        let row = format!("| `{}` | `{}`", streams::topic::LEASES, FeedId("<feed>".to_owned()).key());
+        assert!(page.lines().any(|line| line.starts_with(&row)), "{row}");
+    }
 
     #[test]
     fn each_partition_knows_how_far_it_got() {
@@ -215,6 +252,19 @@ mod tests {
         assert_eq!(id(a.clone()), id(a.clone()));
         assert_eq!(id(format!("n={a}")), id(format!("n={b}")), "the place does not matter");
         assert_ne!(id(a.clone()), id(b));
+        let readings = [
+            "",
+            "?time_format=DD/MM/YYYY",
+            "?time_format=MM/DD/YYYY",
+            "?price=px",
+            "?quantity=px",
+            "?venue=X",
+            "?symbol=X",
+            "?interval=1m",
+        ];
+        let ids: BTreeSet<FeedId> = readings.iter().map(|reading| id(format!("{a}{reading}"))).collect();
+        assert_eq!(ids.len(), readings.len(), "another reading is another replay");
+        assert_ne!(id(format!("jsonl:{a}")), id(format!("a.csv={a}")));
         let before = id(a.clone());
         write("a.csv", "y");
         assert_ne!(id(a.clone()), before);

@@ -41,10 +41,14 @@ impl Sample {
                 replay.tally.read();
                 sample.keep(replay, index);
                 let reel = &replay.reels[index];
-                if reel.piece.bad.is_some() && !reel.known.covers(reel.pass, reel.piece.line) {
+                // Rows are read in pass 0, before every draw, wherever the draws have got to.
+                let line = reel.piece.line;
+                if reel.piece.bad.is_some() && !reel.known.covers(0, line) {
                     replay.write_bad(index)?;
                 }
-                replay.reels[index].advance(Some(1));
+                let reel = &mut replay.reels[index];
+                reel.finished = reel.finished.max((0, line));
+                reel.advance(Some(1));
                 replay.housekeep_sometimes();
                 if replay.env.shutdown.is_set() {
                     break;

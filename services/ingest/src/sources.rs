@@ -21,7 +21,7 @@ pub mod synthetic;
 use std::borrow::Cow;
 use std::io;
 
-use market::{Event, NumberError, Price, Quantity, QuantityError};
+use market::{Event, NumberError, Price, Quantity, QuantityError, Reason};
 
 /// Turns one text into events. May keep what it learnt from earlier texts (a header, a subscription), never a clock.
 pub trait Decode: Send {
@@ -48,6 +48,7 @@ impl Found {
 
     /// A well-formed message that is no event for us.
     pub fn ignore(&mut self, kind: &'static str) -> Result<(), Bad> {
+        debug_assert!(IGNORED.contains(&kind), "`{kind}` is not listed");
         self.ignored = Some(kind);
         Ok(())
     }
@@ -78,8 +79,34 @@ pub const REASONS: [&str; 14] = [
     "unknown_side",
 ];
 
+/// Every kind of message that is no event for us, to publish their counters at zero.
+pub const IGNORED: [&str; 21] = [
+    "header",
+    "blank",
+    "connected",
+    "sent",
+    "l2update",
+    "snapshot",
+    "last_match",
+    "ticker",
+    "heartbeat",
+    "subscriptions",
+    "book_ticker",
+    "depth_update",
+    "depth_snapshot",
+    "agg_trade",
+    "kline",
+    "mark_price",
+    "liquidation",
+    "server_shutdown",
+    "answer",
+    "not_a_market_trade",
+    "other",
+];
+
 impl Bad {
     pub fn new(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        debug_assert!(REASONS.contains(&reason) || Reason::parse(reason).is_some(), "`{reason}` is not listed");
         Bad { reason, detail: detail.into() }
     }
 

@@ -52,6 +52,46 @@ pub struct Columns {
     pub extra: BTreeMap<String, String>,
 }
 
+impl Columns {
+    /// What is set, by the name of its key.
+    pub fn named(&self) -> impl Iterator<Item = (String, String)> {
+        // Taken apart, so that a column added later is not forgotten here.
+        let Columns {
+            time,
+            receive_time,
+            symbol,
+            venue,
+            price,
+            quantity,
+            side,
+            id,
+            open,
+            high,
+            low,
+            close,
+            volume,
+            extra,
+        } = self.clone();
+        let single = [
+            ("time", time),
+            ("receive_time", receive_time),
+            ("symbol", symbol),
+            ("venue", venue),
+            ("price", price),
+            ("quantity", quantity),
+            ("side", side),
+            ("id", id),
+            ("open", open),
+            ("high", high),
+            ("low", low),
+            ("close", close),
+            ("volume", volume),
+        ];
+        let single = single.into_iter().filter_map(|(key, column)| Some((format!("columns.{key}"), column?)));
+        single.chain(extra.into_iter().map(|(name, column)| (format!("columns.extra.{name}"), column)))
+    }
+}
+
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -167,7 +167,8 @@ fn resume(reel: &mut Reel, checkpoint: Option<Checkpoint>, known: Option<Known>,
     let (pass, line) = known.floor();
     let goes_round = config.repeat && (config.passes == 0 || pass < config.passes);
     if checkpoint.ended && !goes_round && !config.sample {
-        tracing::info!(feed = reel.feed.name, "replayed to its end already; `resume: false` replays it again");
+        // Whoever asked for a replay and gets none must see why, also where only warnings are shown.
+        tracing::warn!(feed = reel.feed.name, "replayed to its end already; `resume: false` replays it again");
         reel.end();
     } else if (pass, line) > (0, 0) {
         tracing::info!(feed = reel.feed.name, pass, line, "going on after an earlier replay");

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use harness::traces;
 use market::{Event, symbol};
-use streams::{DeadLetters, Outgoing, Producer};
+use streams::{DeadLetters, Outgoing, Producer, header};
 use tracing::Span;
 
 use crate::position::Position;
@@ -65,8 +65,9 @@ impl Writer {
     /// Queues an event. Blocks while the producer's queue is full. The inner error is the event's own fault: it cannot
     /// be a record.
     pub fn event(&mut self, event: &Event, partition: i32, origin: Origin<'_>) -> streams::Result<Result<(), Bad>> {
-        let key = event.symbol().unwrap_or_default();
-        if !symbol::is_valid(key) {
+        // A heartbeat of a whole connection has no symbol, and so no key.
+        let key = event.symbol();
+        if let Some(key) = key.filter(|key| !symbol::is_valid(key)) {
             return Ok(Err(Bad::new("bad_symbol", format!("`{}` cannot be a symbol", shown(key.as_bytes())))));
         }
         self.value.clear();
@@ -83,18 +84,18 @@ impl Writer {
         self.position.clear();
         write!(self.position, "{}:{}", origin.feed, origin.position).expect("writing to memory cannot fail");
         let headers: [(&str, &[u8]); 6] = [
-            ("content-type", b"application/json"),
-            ("schema_version", b"1"),
-            ("source", origin.label.as_bytes()),
-            ("event_id", &self.event_id),
+            (header::CONTENT_TYPE, b"application/json"),
+            (header::SCHEMA_VERSION, b"1"),
+            (header::SOURCE, origin.label.as_bytes()),
+            (header::EVENT_ID, &self.event_id),
             (POSITION_HEADER, &self.position),
-            (traces::TRACEPARENT, self.trace.as_bytes()),
+            (header::TRACEPARENT, self.trace.as_bytes()),
         ];
         let used = if self.trace.is_empty() { 5 } else { 6 };
         self.producer.send(&Outgoing {
             topic: &self.output,
             partition: Some(partition),
-            key: Some(key.as_bytes()),
+            key: key.map(str::as_bytes),
             value: Some(&self.value),
             headers: &headers[..used],
         })?;
@@ -119,7 +120,7 @@ impl Writer {
         let position = format!("{}:{}", origin.feed, origin.position);
         let line = origin.position.line.to_string();
         let headers: [(&str, &[u8]); 4] = [
-            ("source", origin.label.as_bytes()),
+            (header::SOURCE, origin.label.as_bytes()),
             (POSITION_HEADER, position.as_bytes()),
             (FILE_HEADER, file.as_bytes()),
             (LINE_HEADER, line.as_bytes()),

@@ -42,6 +42,9 @@ impl Observer {
         let outcomes: Vec<[&str; 2]> =
             topics.iter().flat_map(|(topic, _)| [[*topic, "row"], [*topic, "skipped"]]).collect();
         let outcomes: Vec<&[&str]> = outcomes.iter().map(<[&str; 2]>::as_slice).collect();
+        let skips: Vec<[&str; 2]> =
+            topics.iter().flat_map(|(topic, feed)| feed.skips().into_iter().map(|reason| [*topic, reason])).collect();
+        let skips: Vec<&[&str]> = skips.iter().map(<[&str; 2]>::as_slice).collect();
         let tables: Vec<[&str; 1]> = Table::ALL.iter().map(|table| [table.name()]).collect();
         let tables: Vec<&[&str]> = tables.iter().map(<[&str; 1]>::as_slice).collect();
         let why: Vec<&[&str]> = WHY.iter().map(std::slice::from_ref).collect();
@@ -62,7 +65,7 @@ impl Observer {
                 "skipped_records_total",
                 "Records that are no row of any table, by reason; the claims list them too.",
                 &["topic", "reason"],
-                &[],
+                &skips,
             ),
             rows: m.counters("rows_total", "Rows stored by table.", &["table"], &tables),
             objects: m.counter("objects_total", "Objects stored."),

@@ -19,6 +19,7 @@ pub struct Summary {
 pub struct PartitionSummary {
     /// Everything below this offset is in the lake, whoever put it there.
     pub end: i64,
+    pub objects: u64,
     pub rows: u64,
     /// Records that are no row, by reason.
     pub skipped: BTreeMap<String, u64>,
@@ -35,6 +36,7 @@ impl Summary {
         self.bytes += receipt.bytes;
         let partition = self.topics.entry(claim.topic.clone()).or_default().entry(claim.partition).or_default();
         partition.end = claim.end + 1;
+        partition.objects += receipt.objects;
         partition.rows += receipt.rows;
         if claimed {
             self.claims += 1;

@@ -8,13 +8,15 @@ use serde::Serialize;
 /// `up --once --json` prints exactly this.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// Events and rows that ingest took from its feeds.
+    /// Events that ingest took from its feeds: written now, or found in Kafka from an earlier run.
     pub read: u64,
     pub topics: BTreeMap<String, BTreeMap<i32, Counts>>,
     /// Records that the aggregator consumed; the sum of `outcomes`.
     pub consumed: u64,
     pub outcomes: BTreeMap<String, u64>,
-    /// What could not be taken, by reason: rows of the feed, and records of the topic.
+    /// The same by partition of `raw-market-data`.
+    pub outcomes_by_partition: BTreeMap<i32, BTreeMap<String, u64>>,
+    /// What could not be taken, by reason: rows of the feed, and records that aggregate or alert set aside.
     pub invalid: BTreeMap<String, u64>,
     /// What a feed holds besides market events that are taken, by kind.
     pub ignored: BTreeMap<String, u64>,
@@ -39,6 +41,16 @@ pub struct Stored {
     pub bytes: u64,
     /// Offsets stored as rows, by topic and partition.
     pub topics: BTreeMap<String, BTreeMap<i32, u64>>,
+    pub partitions: BTreeMap<String, BTreeMap<i32, Share>>,
+}
+
+/// What the store made of one partition.
+#[derive(Debug, Default, Serialize)]
+pub struct Share {
+    pub objects: u64,
+    pub rows: u64,
+    /// Records that are no row of any table, by reason.
+    pub skipped: BTreeMap<String, u64>,
 }
 
 impl Report {

@@ -12,7 +12,7 @@ use serde_json::Value;
 use streams::{Env, Outgoing, Producer};
 use tokio::runtime::Runtime;
 
-use crate::finflow::{State, assert_balanced, outcome, produced, summary};
+use crate::finflow::{State, assert_balanced, outcome, produced, sum, summary};
 use crate::index::write_index;
 use crate::lake;
 
@@ -53,7 +53,11 @@ impl Outside {
         let path = state.path().join("index.csv");
         write_index(&path, days);
         let feed = path.to_str().expect("utf-8");
+        // Objects all along, so that an S3 that is away is missed.
+        let config = state.path().join("finflow.yaml");
+        std::fs::write(&config, "store:\n  rotate:\n    rows: 50\n").expect("the file is writable");
         let mut command: Command = state.up(&["--once", "--json", "--speed", "200/s", "--feed", feed]);
+        command.arg("--config").arg(&config);
         command.args(["--brokers", &self.kafka.to_string(), "--s3-endpoint", &format!("http://{}", self.s3)]);
         command.env("AWS_ACCESS_KEY_ID", devs3::ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", devs3::SECRET_KEY);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("finflow starts")
@@ -73,6 +77,14 @@ fn assert_whole(outside: &Outside, summary: &Value, rows: usize) {
     lake::assert_once(&stored);
 }
 
+/// Ends the run, which must say in its log that it noticed.
+fn summary_of(child: Child, notice: &str) -> Value {
+    let output = child.wait_with_output().expect("finflow ends");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains(notice), "no {notice:?} in: {log}");
+    summary(&output)
+}
+
 fn some_on_disk(folder: &Path) {
     testkit::eventually(DEADLINE, "the run has begun", || (crate::restart::size_bytes(folder) > 60_000).then_some(()));
 }
@@ -88,7 +100,7 @@ fn a_broker_that_goes_away_and_comes_back_loses_nothing() {
     outside.runtime.block_on(broker.stop());
     std::thread::sleep(outage());
     let broker = outside.start_kafka();
-    let summary = summary(&child.wait_with_output().expect("finflow ends"));
+    let summary = summary_of(child, "broker does not answer, trying again until it does");
     assert_whole(&outside, &summary, 1200);
     outside.runtime.block_on(broker.stop());
 }
@@ -104,7 +116,7 @@ fn an_s3_that_goes_away_and_comes_back_loses_nothing() {
     outside.runtime.block_on(s3.stop());
     std::thread::sleep(outage());
     let _s3 = outside.start_s3();
-    let summary = summary(&child.wait_with_output().expect("finflow ends"));
+    let summary = summary_of(child, "the object store does not work, trying again");
     assert_whole(&outside, &summary, 1200);
     outside.runtime.block_on(broker.stop());
 }
@@ -114,6 +126,9 @@ fn an_s3_that_goes_away_and_comes_back_loses_nothing() {
 fn an_alien_record_in_every_topic_stops_no_stage() {
     const ALIENS: [&[u8]; 5] =
         [b"", b"\xff\xfe\x00", b"{\"kind\":\"ufo\",\"schema_version\":1}", b"[1,2", b"{\"kind\":\"trade\"}"];
+    // The second one looks like a key of the alert's state.
+    const KEYS: [&str; 2] = ["alien", "KRAKEN:BTC/USD"];
+    const EACH: usize = ALIENS.len() * KEYS.len();
     let outside = Outside::new();
     let _s3 = outside.start_s3();
     let broker = outside.start_kafka();
@@ -124,9 +139,9 @@ fn an_alien_record_in_every_topic_stops_no_stage() {
         .expect("topics are made");
     let producer = Producer::new(&env, &kafka).expect("a producer");
     for spec in streams::topic::all() {
-        for alien in &ALIENS {
-            let out =
-                Outgoing { topic: &spec.name, partition: None, key: Some(b"alien"), value: Some(alien), headers: &[] };
+        for (key, alien) in KEYS.iter().flat_map(|key| ALIENS.iter().map(move |alien| (key, alien))) {
+            let (key, value) = (Some(key.as_bytes()), Some(*alien));
+            let out = Outgoing { topic: &spec.name, partition: None, key, value, headers: &[] };
             producer.send(&out).expect("it is queued");
         }
     }
@@ -135,13 +150,14 @@ fn an_alien_record_in_every_topic_stops_no_stage() {
     let child = outside.run(&state, 40);
     let summary = summary(&child.wait_with_output().expect("finflow ends"));
     assert_eq!(outcome(&summary, "other_kind"), 120, "{summary}");
-    assert_eq!(outcome(&summary, "invalid"), ALIENS.len() as u64, "{summary}");
+    assert_eq!(outcome(&summary, "invalid"), EACH as u64, "{summary}");
     assert_balanced(&summary);
-    // Five from raw-market-data and five from aggregated-metrics, beside the five put there.
-    assert_eq!(produced(&summary, "dead-letter-queue"), 10, "{summary}");
+    // Those of raw-market-data and those of aggregated-metrics, beside the ones put there.
+    assert_eq!(produced(&summary, "dead-letter-queue"), 2 * EACH as u64, "{summary}");
+    assert_eq!(sum(&summary["invalid"]), 2 * EACH as u64, "{summary}");
     let letters = lake::rows(outside.lake(), "dead_letters");
     lake::assert_once(&letters);
-    assert_eq!(letters.len(), 15, "what was dead already is stored as it is");
+    assert_eq!(letters.len(), 3 * EACH, "what was dead already is stored as it is");
     assert_eq!(lake::rows(outside.lake(), "bars").len(), 120);
     outside.runtime.block_on(broker.stop());
 }

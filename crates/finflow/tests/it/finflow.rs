@@ -72,11 +72,44 @@ pub fn produced(summary: &Value, topic: &str) -> u64 {
     partitions.values().map(|partition| partition["produced"].as_u64().expect("a count")).sum()
 }
 
-/// Every record that was read has exactly one outcome.
+/// A run on topics that were empty, or that no stage had read yet.
 pub fn assert_balanced(summary: &Value) {
-    let outcomes = summary["outcomes"].as_object().expect("outcomes");
-    let sum: u64 = outcomes.values().map(|count| count.as_u64().expect("a count")).sum();
-    assert_eq!(Some(sum), summary["consumed"].as_u64(), "consumed = sum of outcomes: {summary}");
+    assert_balanced_since(summary, &[0, 0, 0]);
+    let kept = |partition: &str| {
+        let share = &summary["store"]["partitions"]["raw-market-data"][partition];
+        count(&share["rows"]) + sum(&share["skipped"])
+    };
+    for (partition, counts) in summary["topics"]["raw-market-data"].as_object().expect("partitions") {
+        assert_eq!(kept(partition), count(&counts["end"]), "rows and skips stored of partition {partition}: {summary}");
+    }
+}
+
+/// Every record that lay in `raw-market-data` beyond these offsets has exactly one outcome: by partition, against the
+/// ends that Kafka tells and no stage counts.
+pub fn assert_balanced_since(summary: &Value, before: &[i64]) {
+    let partitions = summary["topics"]["raw-market-data"].as_object().expect("partitions");
+    assert_eq!(partitions.len(), before.len(), "{summary}");
+    for ((partition, counts), before) in partitions.iter().zip(before) {
+        let grown = counts["end"].as_i64().expect("an end") - before;
+        let outcomes = sum(&summary["outcomes_by_partition"][partition]);
+        assert_eq!(outcomes as i64, grown, "outcomes of partition {partition}: {summary}");
+    }
+    assert_eq!(sum(&summary["outcomes"]), count(&summary["consumed"]), "{summary}");
+}
+
+/// Where the partitions of `raw-market-data` ended after a run.
+pub fn ends(summary: &Value) -> Vec<i64> {
+    let partitions = summary["topics"]["raw-market-data"].as_object().expect("partitions");
+    partitions.values().map(|counts| counts["end"].as_i64().expect("an end")).collect()
+}
+
+fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("no count: {value}"))
+}
+
+/// Of an object of counts; what is not there counts nothing.
+pub fn sum(counts: &Value) -> u64 {
+    counts.as_object().map_or(0, |counts| counts.values().map(count).sum())
 }
 
 pub fn outcome(summary: &Value, name: &str) -> u64 {

@@ -36,6 +36,7 @@ fn every_row_is_in_kafka_once_and_on_s3_once() {
     write_index(&file, 400);
     let summary = state.summary(&["--feed", file.to_str().expect("utf-8")]);
     assert_eq!(produced(&summary, "raw-market-data"), 1200, "{summary}");
+    assert_eq!(summary["read"], 1200, "events, not lines: {summary}");
     assert_eq!(outcome(&summary, "late"), 0);
     assert_eq!(outcome(&summary, "invalid"), 0);
     assert_balanced(&summary);

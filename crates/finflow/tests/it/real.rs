@@ -8,7 +8,7 @@ use std::process::Command;
 use lake::{Bucket, S3, S3Config};
 use serde_json::Value;
 
-use crate::finflow::{State, assert_balanced, finflow, outcome, produced, summary};
+use crate::finflow::{State, assert_balanced, assert_balanced_since, ends, finflow, outcome, produced, summary};
 use crate::{binance, index, lake as rows};
 
 struct Real {
@@ -78,7 +78,7 @@ fn the_pipeline_on_a_real_kafka_and_s3() {
     let bars = real.up(&State::new(), &prefix, &[file.to_str().expect("utf-8")]);
     assert_eq!(produced(&bars, "raw-market-data"), 104_224, "{bars}");
     assert_eq!(outcome(&bars, "late"), 0);
-    assert_balanced(&bars);
+    assert_balanced_since(&bars, &ends(&captures));
     let lines = real.lines(&prefix, "bars");
     let parsed: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     index::check_facts(&parsed, &file.with_file_name("facts.csv"));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use crate::finflow::{State, assert_balanced, produced};
+use crate::finflow::{State, assert_balanced_since, ends, produced};
 use crate::index::write_index;
 use crate::lake;
 
@@ -38,15 +38,30 @@ pub fn signal(child: &Child, name: &str) {
     assert!(status.success());
 }
 
+/// Up to where the runs so far have consumed each partition of `raw-market-data`, asked of the broker itself.
+fn consumed(state: &State) -> Vec<i64> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
+    let any_port = ([127, 0, 0, 1], 0).into();
+    let options = devbroker::Options::new(state.path().join("kafka"), any_port);
+    let broker = runtime.block_on(devbroker::Broker::start(options)).expect("the broker starts");
+    let admin = testkit::Brokers::at(&broker.addr().to_string()).admin();
+    let committed = admin.committed("finflow-aggregate", "raw-market-data").expect("the committed positions");
+    runtime.block_on(broker.stop());
+    committed.into_iter().map(|position| position.unwrap_or(0)).collect()
+}
+
 fn assert_whole(state: &State, file: &str) {
+    let before = consumed(state);
+    assert!(before.iter().any(|position| *position > 0), "interrupted half-way: {before:?}");
     let summary = state.summary(&["--feed", file]);
-    assert_balanced(&summary);
+    assert_balanced_since(&summary, &before);
     let rows = lake::rows(state.path(), "bars");
     assert_eq!(rows.len() as u32, ROWS, "{summary}");
     lake::assert_once(&rows);
     // And once more: nothing is left to do.
     let again = state.summary(&["--feed", file]);
     assert_eq!(produced(&again, "raw-market-data"), 0, "{again}");
+    assert_balanced_since(&again, &ends(&summary));
     assert_eq!(lake::rows(state.path(), "bars").len() as u32, ROWS);
 }
 

@@ -133,6 +133,24 @@ mod tests {
         }
     }
 
+    /// The example of `docs/topics.md` is a mark, and this code writes it as it stands there.
+    #[test]
+    fn the_documented_mark_is_written_back_to_the_same_bytes() {
+        let page = include_str!("../../../../docs/topics.md");
+        let example = page.split_once("```json meta\n").and_then(|(_, rest)| rest.split_once("\n```"));
+        let (example, _) = example.expect("the page has an example");
+        let meta: Meta = serde_json::from_str(example).expect("the example is a mark");
+        assert_eq!(serde_json::to_string(&meta).expect("a mark is plain data"), example);
+        assert_eq!(meta.v, VERSION);
+        assert_eq!(
+            meta.counts.sum(),
+            meta.next_offset.unsigned_abs(),
+            "every record before the position has an outcome"
+        );
+        assert!(page.contains("the key\n`meta` (with a zero byte before it)"));
+        assert_eq!(crate::stateful::outbox::META_KEY, b"\0meta");
+    }
+
     #[test]
     fn goes_on_only_where_mark_and_position_agree() {
         let expected = expected();

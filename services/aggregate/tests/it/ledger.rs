@@ -1,6 +1,6 @@
 //! One outcome per record, dead letters with their reasons, and the numbers of an exchange.
 
-use streams::dead_letter;
+use streams::{dead_letter, header};
 
 use super::*;
 
@@ -97,6 +97,25 @@ fn a_recording_gives_the_exchanges_minutes() {
 }
 
 #[test]
+fn a_symbol_on_two_partitions_is_counted() {
+    let bench = Bench::new(3);
+    let producer = bench.producer();
+    for (partition, symbol) in [(0, "A"), (1, "A"), (1, "B"), (1, "A")] {
+        let value = encoded(&trade(symbol, 1, 10.0, "100", "2"));
+        let (key, value) = (Some(symbol.as_bytes()), Some(value.as_slice()));
+        producer.send(&Outgoing { topic: &bench.input, partition: Some(partition), key, value, headers: &[] }).unwrap();
+    }
+    producer.flush(PATIENCE).unwrap();
+    let ctx = Context::hosted("aggregate", bench.config(), &Shutdown::new());
+    let ctx = ctx.with_drain(Drain::already()).with_clock(still());
+    let metrics = ctx.metrics.clone();
+    let summary = tokio::runtime::Runtime::new().unwrap().block_on(aggregate::run(ctx)).unwrap();
+    assert_eq!(summary.outcomes.folded + summary.outcomes.duplicate, 4, "{summary:?}");
+    let text = metrics.render();
+    assert!(text.contains("finflow_aggregate_moved_symbols_total 1\n"), "{text}");
+}
+
+#[test]
 fn keys_headers_and_partitions_are_the_contracts() {
     let bench = Bench::new(3);
     bench.send_trades(&[trade("BINANCE:BTCUSDT", 1, 10.0, "100", "2")]);
@@ -109,8 +128,10 @@ fn keys_headers_and_partitions_are_the_contracts() {
         let metrics = Metrics::decode(record.value.as_deref().unwrap()).unwrap();
         let id = format!("BINANCE:BTCUSDT/{}/{}/0", metrics.window, metrics.window_start);
         let view = record.as_record();
-        assert_eq!(view.header("event_id"), Some(id.as_bytes()));
-        assert_eq!(view.header("content-type"), Some(&b"application/json"[..]));
-        assert_eq!(view.header("schema_version"), Some(&b"1"[..]));
+        let source = format!("kafka:{}", bench.input);
+        assert_eq!(view.header(header::EVENT_ID), Some(id.as_bytes()));
+        assert_eq!(view.header(header::CONTENT_TYPE), Some(&b"application/json"[..]));
+        assert_eq!(view.header(header::SCHEMA_VERSION), Some(&b"1"[..]));
+        assert_eq!(view.header(header::SOURCE), Some(source.as_bytes()));
     }
 }

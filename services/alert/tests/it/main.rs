@@ -6,7 +6,7 @@ use std::time::Duration;
 use alert::{Config, Judge, Rule, Summary};
 use harness::{Context, Drain, FakeClock, Shutdown};
 use market::{Alert, AlertState, Decimal, Input, Metrics, Price, Quality, Quantity, VwapReason};
-use streams::{Env, Outgoing, OwnedRecord, Producer, dead_letter, read_topic};
+use streams::{Env, Outgoing, OwnedRecord, Producer, dead_letter, header, read_topic};
 use testkit::{Brokers, unique};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -152,7 +152,9 @@ fn rules_raise_and_resolve_and_remember_over_a_restart() {
     for record in &records {
         let alert = Alert::decode(record.value.as_deref().unwrap()).unwrap();
         assert_eq!(record.key.as_deref(), Some(alert.symbol.as_bytes()));
-        assert_eq!(record.as_record().header("event_id"), Some(alert.alert_id.as_bytes()));
+        assert_eq!(record.as_record().header(header::EVENT_ID), Some(alert.alert_id.as_bytes()));
+        let source = format!("kafka:{}", bench.config.input);
+        assert_eq!(record.as_record().header(header::SOURCE), Some(source.as_bytes()));
         assert_eq!(record.partition, market::symbol::partition(alert.symbol.as_bytes(), 2));
     }
     assert_eq!(records.len(), 3);
@@ -182,6 +184,36 @@ fn aliens_are_set_aside_and_updates_wait_for_their_final() {
     eager.send_metrics(&[open, closed]);
     eager.run(Config { judge: Judge::Every, ..eager.config.clone() });
     assert_eq!(eager.alerts(), pairs(&[("high/BINANCE:BTCUSDT/1m/0/fired", "120")]));
+}
+
+/// Strangers' records in the state topic are passed over, also where their key looks like one of ours; what lies under
+/// a rule's own key and cannot be read stops the stage.
+#[test]
+fn aliens_in_the_state_are_passed_over_and_damage_is_not() {
+    let bench = Bench::new(&[r#"{"name":"high","window":"1m","above":100}"#]);
+    let put = |key: &str, value: &[u8]| {
+        let producer = Producer::new(&bench.env(), &bench.brokers.config()).unwrap();
+        let (key, value) = (Some(key.as_bytes()), Some(value));
+        let out = Outgoing { topic: &bench.config.state, partition: Some(0), key, value, headers: &[] };
+        producer.send(&out).unwrap();
+        producer.flush(PATIENCE).unwrap();
+    };
+    for key in ["alien", "KRAKEN:BTC/USD", "high-once/KRAKEN:BTC/USD", "/"] {
+        put(key, b"[1,2");
+    }
+    let run = || {
+        let ctx = Context::hosted("alert", bench.config.clone(), &Shutdown::new());
+        let ctx = ctx.with_drain(Drain::already()).with_clock(FakeClock::at(0));
+        let metrics = ctx.metrics.clone();
+        let result = tokio::runtime::Runtime::new().unwrap().block_on(alert::run(ctx));
+        (result, metrics.render())
+    };
+    let (result, metrics) = run();
+    result.unwrap();
+    assert!(metrics.contains("finflow_alert_alien_state_records_total 4\n"), "{metrics}");
+    put("high/KRAKEN:BTC/USD", b"[1,2");
+    let error = format!("{:#}", run().0.unwrap_err());
+    assert!(error.contains("the state of \"high/KRAKEN:BTC/USD\" cannot be read"), "{error}");
 }
 
 #[test]

@@ -97,3 +97,18 @@ fn a_synthetic_market_is_the_same_for_the_same_seed() {
     assert_eq!(values(&one).len(), 500);
     assert_eq!(values(&one), values(&two));
 }
+
+#[test]
+fn a_heartbeat_of_a_connection_has_no_key() {
+    let bed = Bed::new();
+    let heartbeats = [
+        r#"{"kind":"heartbeat","schema_version":1,"venue":"COINBASE","receive_time":1618617600101000000}"#,
+        r#"{"kind":"heartbeat","schema_version":1,"venue":"COINBASE","symbol":"COINBASE:BTC-USD","receive_time":1618617600101000000}"#,
+    ];
+    let path = bed.file("heartbeats.jsonl", heartbeats.join("\n"));
+    let summary = bed.run(bed.config(&[&path])).unwrap();
+    assert_eq!((summary.total(), summary.dead_lettered), (2, 0), "{summary:?}");
+    let mut keys: Vec<_> = bed.output().into_iter().map(|record| record.key).collect();
+    keys.sort();
+    assert_eq!(keys, [None, Some(b"COINBASE:BTC-USD".to_vec())]);
+}

@@ -8,16 +8,20 @@ use testkit::eventually;
 
 use crate::bed::{Bed, positions, runtime, testdata, trades_csv};
 
-fn spawn(bed: &Bed, feed: &str, extra: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_ingest"))
-        .args(["--brokers", &bed.kafka.brokers, "--out", &bed.output, "--feed", feed, "--until-end", "--admin", "off"])
+fn ingest(bed: &Bed, feed: &str, extra: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ingest"));
+    command
+        .args(["--brokers", &bed.kafka.brokers, "--out", &bed.output, "--feed", feed, "--admin", "off"])
         .args(["--set", &format!("dead_letters={}", bed.dead_letters), "--set", &format!("leases={}", bed.leases)])
         .args(["--set", "checkpoint_every=50ms"])
         .args(extra)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stderr(Stdio::null());
+    command
+}
+
+fn spawn(bed: &Bed, feed: &str, extra: &[&str]) -> Child {
+    ingest(bed, feed, extra).arg("--until-end").spawn().unwrap()
 }
 
 fn end_offsets(bed: &Bed) -> i64 {
@@ -96,6 +100,39 @@ fn a_stopped_replay_goes_on_and_an_ended_one_is_not_repeated() {
     assert_eq!(positions(&bed.output()).len(), 20_000);
     config.resume = false;
     assert_eq!(bed.run(config).unwrap().total(), 20_000, "unless asked to");
+}
+
+/// A file read wrongly is read again once its columns are told rightly, though the wrong reading had ended.
+#[test]
+fn a_mended_option_is_another_replay() {
+    let bed = Bed::new();
+    let header = "Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD\n";
+    let feed = bed.file("days.csv", format!("{header}HSI,31/12/1986,1,1,1,1,1,1,1\n"));
+    let wrong = bed.run(bed.config(&[&feed])).unwrap();
+    assert_eq!((wrong.total(), wrong.invalid["bad_time"]), (0, 1));
+    let right = bed.run(bed.config(&[&format!("{feed}?time_format=DD/MM/YYYY")])).unwrap();
+    assert_eq!((right.total(), right.invalid.len()), (1, 0));
+    let again = bed.run(bed.config(&[&format!("{feed}?time_format=DD/MM/YYYY")])).unwrap();
+    assert_eq!((again.read, again.total()), (0, 0), "the same reading is the same replay");
+}
+
+/// What the binary warns of while it does nothing: a log of warnings alone must say why.
+#[test]
+fn an_empty_file_and_an_ended_replay_are_warned_of() {
+    let bed = Bed::new();
+    let (empty, ended) = (bed.file("empty.csv", ""), bed.file("t.csv", trades_csv(10)));
+    let warnings = |feed: &str| {
+        let mut command = ingest(&bed, feed, &["--until-end", "--log-level", "warn"]);
+        let output = command.stderr(Stdio::piped()).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let log = warnings(&empty);
+    assert!(log.contains("the file is empty, nothing to replay") && log.contains("empty.csv"), "{log}");
+    let log = warnings(&ended);
+    assert!(!log.contains("replayed to its end already"), "{log}");
+    let log = warnings(&ended);
+    assert!(log.contains("replayed to its end already") && log.contains("resume: false"), "{log}");
 }
 
 #[test]
@@ -184,4 +221,39 @@ fn throughput() {
     let rows = end_offsets(&bed);
     println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("{rows} rows in {:?}, {:.0} rows/s", started.elapsed(), rows as f64 / started.elapsed().as_secs_f64());
+}
+
+/// Bad rows are set aside while the file is read, before the first draw: a restart, clean or not, repeats neither them
+/// nor a draw, and goes on drawing.
+#[test]
+fn a_sample_goes_on_and_repeats_nothing() {
+    const BAD: usize = 30;
+    let bed = Bed::new();
+    let bad = "AAPL,not a time,1,1,1\n".repeat(BAD);
+    let feed = bed.file("t.csv", format!("{}{bad}", trades_csv(20)));
+    let draws = |count: i64| {
+        let target = end_offsets(&bed) + count;
+        let mut child = ingest(&bed, &feed, &["--sample", "--set", "sample_every=3ms"]).spawn().unwrap();
+        eventually(Duration::from_secs(60), "draws", || (end_offsets(&bed) >= target).then_some(()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    };
+    draws(1);
+    draws(40);
+    let mut config = bed.config(&[&feed]);
+    config.sample = true;
+    config.sample_every = harness::Duration::from_millis(2);
+    for _ in 0..2 {
+        let target = end_offsets(&bed) + 20;
+        let shutdown = Shutdown::new();
+        let running = runtime().spawn(ingest::run(Context::hosted("ingest", config.clone(), &shutdown)));
+        eventually(Duration::from_secs(60), "draws", || (end_offsets(&bed) >= target).then_some(()));
+        shutdown.trigger("enough");
+        runtime().block_on(running).unwrap().unwrap();
+    }
+    let passes = |position: &String| -> u64 { position.split(':').nth(1).unwrap().parse().unwrap() };
+    let drawn: std::collections::BTreeSet<u64> = positions(&bed.output()).iter().map(passes).collect();
+    assert_eq!(drawn.len(), bed.output().len(), "each draw is written once");
+    assert_eq!(drawn.last(), Some(&(drawn.len() as u64)), "and none is missing");
+    assert_eq!(bed.dead_letters().len(), BAD);
 }

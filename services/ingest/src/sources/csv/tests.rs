@@ -9,7 +9,7 @@ fn rows(header: &str, spec: &str) -> Result<Rows, String> {
 fn decode(rows: &mut Rows, line: &str) -> Result<Event, Bad> {
     let mut found = Found::default();
     rows.decode(line.as_bytes(), &mut found)?;
-    found.events.pop().ok_or_else(|| Bad::new("ignored", found.ignored.unwrap_or_default()))
+    found.events.pop().ok_or_else(|| Bad { reason: "ignored", detail: found.ignored.unwrap_or_default().into() })
 }
 
 /// The first data line after the header.
