@@ -84,7 +84,7 @@ impl Configs {
 
     /// How each stage reaches Kafka, and whether somebody has said where that is.
     fn kafkas(&mut self) -> [(bool, &mut KafkaConfig); 6] {
-        fn of<'a, C>(stage: &'a mut Loaded<C>, kafka: fn(&mut C) -> &mut KafkaConfig) -> (bool, &'a mut KafkaConfig) {
+        fn of<C>(stage: &mut Loaded<C>, kafka: fn(&mut C) -> &mut KafkaConfig) -> (bool, &mut KafkaConfig) {
             (stage.given.contains("kafka.brokers"), kafka(&mut stage.config))
         }
         [
