@@ -1,4 +1,4 @@
-//! One event per line, as `raw-market-data` holds them: what `finflow tail --raw` writes, and the plain form of other
+//! One event per line, as the values on raw-market-data are, and the plain form of other
 //! people's producers.
 
 use market::Event;
