@@ -84,3 +84,21 @@ fn a_stage_without_a_broker_says_so_and_ends_well() {
         assert_eq!(status.code(), Some(0), "{stage}");
     }
 }
+
+#[test]
+fn print_config_shows_no_secret_among_librdkafkas_options() {
+    let options =
+        r#"kafka.librdkafka={"ssl.keystore.password": "hush", "ssl.key.pem": "hush", "client.rack": "plain"}"#;
+    for stage in ["ingest", "aggregate", "alert", "store", "logger", "gateway"] {
+        let mut command = crate::finflow::finflow();
+        command.current_dir(std::env::temp_dir()).args([stage, "--print-config", "--set", options]);
+        if stage == "ingest" {
+            command.arg("--feed").arg(format!("jsonl:{}", testkit::testdata("events/v1/trade.json").display()));
+        }
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{stage}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("client.rack: plain") && text.contains("ssl.key.pem: '***'"), "{stage}: {text}");
+        assert!(!text.contains("hush"), "{stage}: {text}");
+    }
+}
