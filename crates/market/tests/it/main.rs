@@ -1,5 +1,6 @@
 //! The wire forms against what is written about them: `docs/topics.md` and the old forms in `testdata/events`.
 
+mod any_bytes;
 mod old_forms;
 mod real;
 mod topics;

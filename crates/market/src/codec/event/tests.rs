@@ -1,5 +1,3 @@
-use proptest::prelude::*;
-
 use super::*;
 use crate::codec::Reason;
 
@@ -154,55 +152,4 @@ fn a_refusal_stays_short_whatever_was_read() {
     let error = Event::decode(huge.as_bytes()).unwrap_err();
     assert_eq!(error.reason, Reason::BadSymbol);
     assert!(error.detail.len() < 300, "{}", error.detail.len());
-}
-
-fn mutated() -> impl Strategy<Value = Vec<u8>> {
-    let whole = prop::sample::select(vec![TRADE, PLAIN, ROW]);
-    let edits = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 0..6);
-    (whole, edits).prop_map(|(whole, edits)| {
-        let mut bytes = whole.as_bytes().to_vec();
-        for (at, byte, edit) in edits {
-            let at = at.index(bytes.len());
-            match edit {
-                0 => bytes[at] = byte,
-                1 => bytes.insert(at, byte % 128),
-                2 => bytes.truncate(at.max(1)),
-                _ => {
-                    bytes.remove(at);
-                    bytes.push(b' ');
-                }
-            }
-        }
-        bytes
-    })
-}
-
-/// What was read, written and read again is the same, twice.
-fn settles(bytes: &[u8]) -> Result<(), TestCaseError> {
-    match Event::decode(bytes) {
-        Ok(event) => {
-            let (mut once, mut twice) = (Vec::new(), Vec::new());
-            event.encode(&mut once);
-            let again = Event::decode(&once).map_err(|error| TestCaseError::fail(error.to_string()))?;
-            prop_assert_eq!(&event, &again);
-            again.encode(&mut twice);
-            prop_assert_eq!(once, twice);
-        }
-        Err(error) => prop_assert!(error.detail.len() < 500, "{}", error.detail),
-    }
-    Ok(())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4_000))]
-
-    #[test]
-    fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        settles(&bytes)?;
-    }
-
-    #[test]
-    fn mutated_records_are_answered_and_what_is_read_settles(bytes in mutated()) {
-        settles(&bytes)?;
-    }
 }
