@@ -1,5 +1,7 @@
 //! One outcome per record, dead letters with their reasons, and the numbers of an exchange.
 
+use std::collections::BTreeSet;
+
 use streams::{dead_letter, header};
 
 use super::*;
@@ -134,4 +136,11 @@ fn keys_headers_and_partitions_are_the_contracts() {
         assert_eq!(view.header(header::SCHEMA_VERSION), Some(&b"1"[..]));
         assert_eq!(view.header(header::SOURCE), Some(source.as_bytes()));
     }
+    let keys: BTreeSet<String> =
+        bench.records(&bench.state).iter().map(|r| String::from_utf8_lossy(r.key.as_deref().unwrap()).into()).collect();
+    assert!(keys.contains("BINANCE:BTCUSDT#head") && keys.contains("\0meta"), "{keys:?}");
+    assert!(keys.iter().all(|key| key == "\0meta" || key.starts_with("BINANCE:BTCUSDT#")), "{keys:?}");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/topics.md")).unwrap();
+    let row = "| `finflow-aggregate-state` | `<symbol>#<part>`, such as `BINANCE:BTCUSDT#head` |";
+    assert!(page.lines().any(|line| line.starts_with(row)), "{row}");
 }
