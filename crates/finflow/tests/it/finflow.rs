@@ -36,7 +36,11 @@ impl State {
     /// With the page at this address.
     pub fn up_at(&self, http: &str, args: &[&str]) -> Command {
         let mut command = finflow();
-        command.arg("up").arg("--state").arg(self.path()).args(["--http", http, "--admin", "127.0.0.1:0"]);
+        command.arg("up").arg("--state").arg(self.path()).args(["--http", http]);
+        // Of itself a run with an end opens no admin port: none that a test beside it could take from it.
+        if !args.contains(&"--once") {
+            command.args(["--admin", "127.0.0.1:0"]);
+        }
         command.args(args);
         // Where a log or a `.env` might be looked for.
         command.current_dir(self.path());
