@@ -171,7 +171,7 @@ mod tests {
             .skip(2)
             .take_while(|line| line.starts_with('|'));
         let names: Vec<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
-        assert_eq!(names, [REASON, DETAIL, STAGE, VERSION, TOPIC, PARTITION, OFFSET, TIMESTAMP]);
+        assert_eq!(names, [REASON, DETAIL, STAGE, VERSION, TOPIC, PARTITION, OFFSET, TIMESTAMP, SIZE]);
         assert!(page.contains(&format!("at most {DETAIL_MAX} bytes")));
     }
 
