@@ -44,6 +44,10 @@ check: lint test ## Everything CI runs besides the real parts
 clean-state: ## Forget what `make run` stored
 	rm -rf state
 
+.PHONY: mutants
+mutants: ## Break one guarded line at a time and see its test fail
+	.ci/mutants
+
 .PHONY: soak-outage
 soak-outage: ## A broker and an S3 that are away for a minute in the middle of a run
 	FINFLOW_TEST_OUTAGE_SECONDS=60 $(CARGO) test --locked -p finflow --test it faults
