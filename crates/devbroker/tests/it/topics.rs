@@ -20,7 +20,10 @@ use rdkafka::{
     producer::Producer,
 };
 use rdkafka_sys as ffi;
-use std::ffi::{CStr, CString};
+use std::{
+    ffi::{CStr, CString},
+    time::Duration,
+};
 use uuid::Uuid;
 
 #[test]
@@ -177,6 +180,13 @@ fn deleted_records_are_not_read_any_more() {
     delete(Offset::Offset(40)).unwrap();
     assert_eq!(watermarks(&target.addr, &topic, 0), (40, 100));
     assert_eq!(values(&committed(&target.addr, &topic)).first().map(String::as_str), Some("40"));
+    // Asked for by its offset a deleted record is an error, not a record.
+    let reader = consumer(&target.addr, "below", &[("auto.offset.reset", "error")]);
+    let mut below = TopicPartitionList::new();
+    below.add_partition_offset(&topic, 0, Offset::Offset(10)).unwrap();
+    reader.assign(&below).unwrap();
+    let answer = eventually(LONG, "an answer", || reader.poll(Duration::from_millis(100)).map(|polled| polled.err()));
+    assert_eq!(answer.and_then(|error| error.rdkafka_error_code()), Some(RDKafkaErrorCode::AutoOffsetReset));
     assert_eq!(delete(Offset::Offset(101)), Err(Some(RDKafkaErrorCode::OffsetOutOfRange)));
     delete(Offset::End).unwrap();
     assert_eq!(watermarks(&target.addr, &topic, 0), (100, 100));
