@@ -1,6 +1,6 @@
 //! Recorded trades of Binance against Binance's own one-minute klines of the same minutes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use market::{Metrics, Span};
@@ -129,4 +129,8 @@ fn a_looped_capture_has_no_late_and_no_duplicate() {
     assert_eq!(outcome(&summary, "late"), 0);
     assert_eq!(outcome(&summary, "duplicate"), 0);
     assert_balanced(&summary);
+    // The windows forget ids in time; who reads the lake sees them all.
+    let rows = lake::rows(state.path(), "trades");
+    let ids: BTreeSet<&str> = rows.iter().filter_map(|row| row["trade_id"].as_str()).collect();
+    assert_eq!(ids.len(), rows.len());
 }
