@@ -4,4 +4,5 @@ mod admin;
 mod consumer;
 mod kit;
 mod producer;
+mod simulation;
 mod stateful;

@@ -1,0 +1,397 @@
+//! One history: whose turn it is, what happens, and what is left in the end.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use corosensei::{Coroutine, CoroutineResult};
+use harness::{Drain, FakeClock, Shutdown};
+use streams::Env;
+use streams::stateful::world::{self, Input};
+use streams::stateful::{Counts, Ledger, Settings, Stage};
+
+use super::cluster::{Cluster, Event};
+use super::group::Group;
+use super::process::{Shared, Turn, is_mark, process};
+use super::watched::Watched;
+use super::{Ended, Faults, Fed, Lie, Simulation, Stats};
+
+/// More than any history takes that comes to an end by itself.
+const TURNS_MAX: u64 = 400_000;
+
+const SESSION: Duration = Duration::from_millis(1000);
+const TRANSACTION: Duration = Duration::from_millis(1500);
+
+/// The wall clock at the start of a history, in nanoseconds.
+pub(super) const START_NS: i64 = 1_700_000_000_000_000_000;
+
+type Ending = anyhow::Result<Ledger>;
+
+/// A place for a process; one after the other lives in it.
+struct Slot {
+    id: String,
+    running: Option<Coroutine<(), Duration, Ending>>,
+    life: u32,
+    wake: Duration,
+    paused: Duration,
+    shutdown: Shutdown,
+    drain: Drain,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Trouble,
+    /// No more of it: everybody finishes what is there.
+    Settling,
+    /// One process alone, for what nobody owned when the others left.
+    Last,
+}
+
+pub(super) struct History<S> {
+    settings: Settings,
+    input_partitions: i32,
+    stage: Rc<dyn Fn(&Env) -> S>,
+    cluster: Rc<RefCell<Cluster>>,
+    slots: Vec<Slot>,
+    phase: Phase,
+    clock: FakeClock,
+    start: Instant,
+    ledgers: Vec<Ledger>,
+}
+
+impl<S: Stage + 'static> History<S> {
+    pub fn new(simulation: &Simulation<S>, seed: u64, lie: Option<Lie>, told: bool) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let processes = rng.usize(1..=3);
+        let input_partitions = simulation.topics[&simulation.settings.input];
+        let group = Group::new(processes, input_partitions, rng.bool(), SESSION);
+        let mut cluster = Cluster::new(rng.u64(..), simulation.topics.clone(), group, TRANSACTION);
+        cluster.lie = lie;
+        cluster.story = told.then(Vec::new);
+        let shared_id = processes > 1 && rng.u8(0..10) == 0;
+        let slot = |n: usize| Slot {
+            id: format!("id-{}", if shared_id && n == 1 { 0 } else { n }),
+            running: None,
+            life: 0,
+            wake: Duration::ZERO,
+            paused: Duration::ZERO,
+            shutdown: Shutdown::new(),
+            drain: Drain::new(),
+        };
+        let mut settings = simulation.settings.clone();
+        settings.commit_records = [1, 3, 10, 50_000][rng.usize(0..4)];
+        settings.commit_interval = Duration::from_millis([0, 20, 200][rng.usize(0..3)]);
+        let cluster = Rc::new(RefCell::new(cluster));
+        let history = History {
+            settings,
+            input_partitions,
+            stage: simulation.stage.clone(),
+            cluster,
+            slots: (0..processes).map(slot).collect(),
+            phase: Phase::Trouble,
+            clock: FakeClock::at(START_NS),
+            start: Instant::now(),
+            ledgers: Vec::new(),
+        };
+        history.plan(&mut rng, (simulation.feed)(&mut fastrand::Rng::with_seed(seed)));
+        history
+    }
+
+    /// What happens when, as far as nobody's choice of today decides it.
+    fn plan(&self, rng: &mut fastrand::Rng, feed: Vec<Fed>) {
+        let mut cluster = self.cluster.borrow_mut();
+        let end = feed.iter().map(|fed| fed.at).max().unwrap_or_default() + Duration::from_secs(1);
+        let at = |rng: &mut fastrand::Rng| Duration::from_micros(rng.u64(0..end.as_micros() as u64));
+        for process in 0..self.slots.len() {
+            let late = if process == 0 { Duration::ZERO } else { at(rng) / 2 };
+            cluster.after(late, Event::Start { process });
+        }
+        for _ in 0..rng.usize(1..8) {
+            let (process, length) = (rng.usize(0..self.slots.len()), Duration::from_millis(rng.u64(50..3000)));
+            let event = match rng.u8(0..12) {
+                0..3 => Event::Crash { process },
+                3..6 => Event::Pause { process, length },
+                6..8 => Event::Stop { process },
+                8 => Event::ThrowOut { process },
+                9 | 10 => Event::Rebalance,
+                _ => Event::Compact,
+            };
+            cluster.after(at(rng), event);
+        }
+        let mut of = |most: f64| if rng.bool() { rng.f64() * most } else { 0.0 };
+        cluster.faults = Faults { aborted: of(0.1), lost_request: of(0.1), lost_reply: of(0.15), retry: of(0.2) };
+        let upstream = of(0.3);
+        plan_feed(&mut cluster, rng, feed, upstream);
+        cluster.after(Duration::ZERO, Event::Clockwork);
+        cluster.after(end, Event::Settle);
+    }
+
+    /// Plays it to the end.
+    pub fn play(mut self) -> (Result<Ended, String>, Vec<String>) {
+        let result = self.run().and_then(|()| self.ended());
+        // A process that still runs dies here, and looks at the cluster no more.
+        self.slots.clear();
+        let story = self.cluster.borrow_mut().story.take();
+        (result, story.unwrap_or_default())
+    }
+
+    fn run(&mut self) -> Result<(), String> {
+        for turns in 0..TURNS_MAX {
+            self.cluster.borrow_mut().stats.turns = turns;
+            if let Some(what) = self.cluster.borrow().violation.clone() {
+                return Err(what);
+            }
+            if self.phase != Phase::Trouble && self.slots.iter().all(|slot| slot.running.is_none()) {
+                if self.phase == Phase::Last {
+                    self.cluster.borrow_mut().deliver_markers();
+                    return Ok(());
+                }
+                self.phase = Phase::Last;
+                self.cluster.borrow_mut().group.bury();
+                self.start(0);
+            }
+            self.turn()?;
+        }
+        Err("nothing comes to an end".to_owned())
+    }
+
+    fn turn(&mut self) -> Result<(), String> {
+        let mut cluster = self.cluster.borrow_mut();
+        let now = cluster.now;
+        let is_ready = |slot: &Slot| slot.running.is_some() && slot.wake.max(slot.paused) <= now;
+        let ready: Vec<usize> = (0..self.slots.len()).filter(|n| is_ready(&self.slots[*n])).collect();
+        let due = cluster.next_event().is_some_and(|at| at <= now);
+        let choices = ready.len() + usize::from(due);
+        if choices == 0 {
+            let waking = self.slots.iter().filter(|slot| slot.running.is_some());
+            let next = waking.map(|slot| slot.wake.max(slot.paused)).chain(cluster.next_event()).min();
+            cluster.now = next.ok_or("nothing is left to happen")?;
+            self.clock.set(START_NS + cluster.now.as_nanos() as i64);
+            return Ok(());
+        }
+        let choice = cluster.rng.usize(0..choices);
+        let took = Duration::from_micros(cluster.rng.u64(0..500));
+        cluster.now += took;
+        self.clock.set(START_NS + cluster.now.as_nanos() as i64);
+        drop(cluster);
+        match ready.get(choice) {
+            Some(process) => self.resume(*process),
+            None => {
+                let event = self.cluster.borrow_mut().take_event();
+                event.map_or(Ok(()), |event| self.happen(event))
+            }
+        }
+    }
+
+    fn resume(&mut self, process: usize) -> Result<(), String> {
+        let slot = &mut self.slots[process];
+        let Some(running) = &mut slot.running else { return Ok(()) };
+        match running.resume(()) {
+            CoroutineResult::Yield(wake) => slot.wake = wake,
+            CoroutineResult::Return(ending) => {
+                slot.running = None;
+                self.has_ended(process, ending)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn has_ended(&mut self, process: usize, ending: Ending) -> Result<(), String> {
+        let mut cluster = self.cluster.borrow_mut();
+        match ending {
+            Ok(ledger) => self.ledgers.push(ledger),
+            Err(error) if format!("{error:#}").contains("use the same transactional id") => {
+                cluster.say(|| format!("p{process} gives up: {error:#}"));
+                cluster.stats.gave_up += 1;
+                cluster.group.forget(process);
+            }
+            Err(error) => return Err(format!("p{process} failed: {error:#}")),
+        }
+        let pause = cluster.millis(0..1000);
+        cluster.after(pause, Event::Start { process });
+        Ok(())
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), String> {
+        let trouble = self.phase == Phase::Trouble;
+        let mut cluster = self.cluster.borrow_mut();
+        let now = cluster.now;
+        match event {
+            Event::Marker { .. }
+            | Event::Feed { .. }
+            | Event::Upstream { .. }
+            | Event::Clockwork
+            | Event::Heartbeat { .. } => {}
+            ref event => cluster.say(|| format!("{event:?}")),
+        }
+        match event {
+            Event::Marker { producer, txn, commit, at } => cluster.marker(&producer, txn, commit, at),
+            Event::Feed { partition, key, value, txn } => {
+                let timestamp_ms = (START_NS / 1_000_000) + now.as_millis() as i64;
+                let log = cluster.log(&self.settings.input, partition);
+                log.append(txn, Some(&key), Some(&value), timestamp_ms);
+            }
+            Event::Upstream { partition, txn, commit } => {
+                cluster.log(&self.settings.input, partition).decide(txn, commit);
+            }
+            Event::Clockwork => {
+                cluster.time_out_transactions();
+                let Cluster { group, rng, stats, .. } = &mut *cluster;
+                stats.generations += u64::from(group.turn(now, rng));
+                cluster.after(Duration::from_millis(50), Event::Clockwork);
+            }
+            Event::Heartbeat { process, life } => {
+                let slot = &self.slots[process];
+                if slot.life == life && slot.running.is_some() {
+                    let delay = slot.paused.saturating_sub(now) + cluster.millis(30..200);
+                    if slot.paused <= now {
+                        let quiet = cluster.rng.bool();
+                        cluster.group.heartbeat(process, now, quiet);
+                    }
+                    cluster.after(delay, Event::Heartbeat { process, life });
+                }
+            }
+            Event::Start { process } if trouble && self.slots[process].running.is_none() => {
+                drop(cluster);
+                self.start(process);
+            }
+            Event::Crash { process } if trouble && self.slots[process].running.is_some() => {
+                cluster.stats.crashes += 1;
+                let pause = cluster.millis(0..2000);
+                cluster.after(pause, Event::Start { process });
+                drop(cluster);
+                self.slots[process].running = None;
+                self.cluster.borrow_mut().group.forget(process);
+            }
+            Event::Pause { process, length } if trouble => {
+                cluster.stats.pauses += 1;
+                self.slots[process].paused = now + length;
+            }
+            Event::Stop { process } if trouble => {
+                cluster.stats.stops += 1;
+                self.slots[process].shutdown.trigger("simulation");
+            }
+            Event::ThrowOut { process } if trouble => cluster.group.throw_out(process, now),
+            Event::Rebalance if trouble => cluster.group.rebalance(now),
+            Event::Compact => {
+                let changelog = self.settings.changelog.clone();
+                (0..self.input_partitions).for_each(|n| cluster.log(&changelog, n).compact());
+            }
+            Event::Settle => {
+                cluster.faults = Faults::default();
+                self.phase = Phase::Settling;
+                drop(cluster);
+                self.settle();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) {
+        for n in 0..self.slots.len() {
+            let twin = self.slots[..n].iter().any(|other| other.id == self.slots[n].id);
+            let slot = &mut self.slots[n];
+            slot.paused = Duration::ZERO;
+            match twin {
+                true => slot.shutdown.trigger("simulation"),
+                false => slot.drain.set(),
+            }
+        }
+    }
+
+    fn start(&mut self, process_number: usize) {
+        let slot = &mut self.slots[process_number];
+        (slot.shutdown, slot.drain, slot.life) = (Shutdown::new(), Drain::new(), slot.life + 1);
+        slot.paused = Duration::ZERO;
+        if self.phase != Phase::Trouble {
+            slot.drain.set();
+        }
+        let mut env = Env::standalone("simulation", &slot.shutdown);
+        env.clock = Arc::new(self.clock.clone());
+        env.drain = slot.drain.clone();
+        let (settings, make, id, shutdown) =
+            (self.settings.clone(), self.stage.clone(), slot.id.clone(), slot.shutdown.clone());
+        let (cluster, start, partitions) = (self.cluster.clone(), self.start, self.input_partitions);
+        slot.running = Some(Coroutine::new(move |turn: &Turn, ()| {
+            let outstanding = Rc::default();
+            let shared = Shared { cluster, turn, process: process_number, start, outstanding };
+            let mut stage = Watched { stage: make(&env), shared: shared.clone() };
+            world::run(&env, &settings, &mut stage, || {
+                let input = Input { topic_id: "simulated".to_owned(), partitions };
+                Ok((process(shared, &settings, id, shutdown)?, input))
+            })
+        }));
+        let mut cluster = self.cluster.borrow_mut();
+        (slot.wake, cluster.stats.starts) = (cluster.now, cluster.stats.starts + 1);
+        let beat = Event::Heartbeat { process: process_number, life: slot.life };
+        cluster.after(Duration::from_millis(50), beat);
+    }
+
+    /// What is left, and what holds for every stage: positions, marks and counts agree, and with the input.
+    fn ended(&self) -> Result<Ended, String> {
+        let cluster = self.cluster.borrow();
+        let mut ended = Ended { ledgers: self.ledgers.clone(), stats: cluster.stats, ..Ended::default() };
+        for (topic, logs) in &cluster.topics {
+            let records = |(n, log): (usize, &super::log::Log)| super::seeds::records(topic, n as i32, log);
+            ended.topics.insert(topic.clone(), logs.iter().enumerate().map(records).collect());
+        }
+        for (partition, input) in ended.topics[&self.settings.input].iter().enumerate() {
+            let n = partition as i32;
+            let changelog = &ended.topics[&self.settings.changelog][partition];
+            let last = changelog.iter().rev().find(|record| is_mark(record.key.as_deref()));
+            let mark = last.map(|record| super::mark(record.value.as_deref().unwrap_or_default()));
+            let committed = cluster.offsets.get(&n).copied();
+            if committed != mark.map(|(offset, _)| offset) {
+                return Err(format!("partition {n} is committed up to {committed:?}, its state says {mark:?}"));
+            }
+            let counts = mark.map(|(_, counts)| counts).unwrap_or_default();
+            let end = input.last().map_or(0, |record| record.offset + 1);
+            if counts.sum() != input.len() as u64 || committed.unwrap_or(0) < end {
+                let all = input.len();
+                return Err(format!("partition {n} holds {all} records up to {end}, {committed:?} {counts:?}"));
+            }
+            ended.stats.records += counts.sum();
+            ended.counts.insert(n, counts);
+        }
+        ledgers_balance(&ended)?;
+        Ok(ended)
+    }
+}
+
+/// Where nobody died and every outcome was known, the ledgers hold each record once; elsewhere never more.
+fn ledgers_balance(ended: &Ended) -> Result<(), String> {
+    let mut told: BTreeMap<i32, Counts> = BTreeMap::new();
+    for (partition, counts) in ended.ledgers.iter().flat_map(|ledger| &ledger.consumed) {
+        let sum = told.entry(*partition).or_default();
+        *sum = sum.plus(counts);
+    }
+    let Stats { crashes, unknown, gave_up, .. } = ended.stats;
+    let exact = crashes + unknown + gave_up == 0;
+    for (partition, counts) in &ended.counts {
+        let told = told.get(partition).copied().unwrap_or_default();
+        if told.sum() > counts.sum() || (exact && told != *counts) {
+            return Err(format!("partition {partition} counts {counts:?}, the ledgers say {told:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Some stretches of a partition come in a transaction, which ends later, and not always with a commit. One at a time.
+fn plan_feed(cluster: &mut Cluster, rng: &mut fastrand::Rng, feed: Vec<Fed>, upstream: f64) {
+    let mut open: BTreeMap<i32, (u64, Duration)> = BTreeMap::new();
+    for Fed { at, partition, key, value } in feed {
+        if open.get(&partition).is_some_and(|(_, end)| *end < at) {
+            open.remove(&partition);
+        }
+        if !open.contains_key(&partition) && rng.f64() < upstream {
+            let (txn, end) = (cluster.upstream(), at + Duration::from_millis(rng.u64(1..900)));
+            open.insert(partition, (txn, end));
+            cluster.after(end, Event::Upstream { partition, txn, commit: rng.u8(0..3) > 0 });
+        }
+        let txn = open.get(&partition).map(|(txn, _)| *txn);
+        cluster.after(at, Event::Feed { partition, key, value, txn });
+    }
+}
