@@ -45,3 +45,8 @@ clean-state: ## Forget what `make run` stored
 .PHONY: soak-outage
 soak-outage: ## A broker and an S3 that are away for a minute in the middle of a run
 	FINFLOW_TEST_OUTAGE_SECONDS=60 $(CARGO) test --locked -p finflow --test it faults
+
+.PHONY: soak-simulation
+soak-simulation: ## A hundred thousand simulated histories of the transactional loop, and as many of the aggregator
+	FINFLOW_SIM_HISTORIES=100000 $(CARGO) test --release --locked -p streams --test it simulation -- --nocapture
+	FINFLOW_SIM_HISTORIES=50000 $(CARGO) test --release --locked -p aggregate --lib simulation -- --nocapture

@@ -33,6 +33,7 @@ use streams::stateful::world::Failure;
 use streams::stateful::{Counts, Ledger, Settings};
 use streams::{Env, OwnedRecord};
 
+pub use history::START_NS;
 pub use seeds::{Failed, Played, play};
 
 /// A stage and what it is to be shown.
@@ -40,12 +41,18 @@ pub struct Simulation<S> {
     pub settings: Settings,
     /// Partitions of every topic that the settings name.
     pub topics: BTreeMap<String, i32>,
+    /// Some stretches of the input come in transactions, which end later and not always with a commit.
+    pub upstream: bool,
     pub stage: Rc<dyn Fn(&Env) -> S>,
-    /// The records of one history.
-    pub feed: Rc<dyn Fn(&mut fastrand::Rng) -> Vec<Fed>>,
-    /// What must be true at the end.
-    pub check: Rc<dyn Fn(&Ended) -> Result<(), String>>,
+    pub feed: Rc<Feed>,
+    pub check: Rc<Check>,
 }
+
+/// The records of one history.
+pub type Feed = dyn Fn(&mut fastrand::Rng) -> Vec<Fed>;
+
+/// What must be true at the end.
+pub type Check = dyn Fn(&Ended) -> Result<(), String>;
 
 /// A record for the input, at its time.
 #[derive(Debug, Clone)]

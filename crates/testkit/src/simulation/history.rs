@@ -25,7 +25,7 @@ const SESSION: Duration = Duration::from_millis(1000);
 const TRANSACTION: Duration = Duration::from_millis(1500);
 
 /// The wall clock at the start of a history, in nanoseconds.
-pub(super) const START_NS: i64 = 1_700_000_000_000_000_000;
+pub const START_NS: i64 = 1_700_000_000_000_000_000;
 
 type Ending = anyhow::Result<Ledger>;
 
@@ -95,12 +95,12 @@ impl<S: Stage + 'static> History<S> {
             start: Instant::now(),
             ledgers: Vec::new(),
         };
-        history.plan(&mut rng, (simulation.feed)(&mut fastrand::Rng::with_seed(seed)));
+        history.plan(&mut rng, (simulation.feed)(&mut fastrand::Rng::with_seed(seed)), simulation.upstream);
         history
     }
 
     /// What happens when, as far as nobody's choice of today decides it.
-    fn plan(&self, rng: &mut fastrand::Rng, feed: Vec<Fed>) {
+    fn plan(&self, rng: &mut fastrand::Rng, feed: Vec<Fed>, upstream: bool) {
         let mut cluster = self.cluster.borrow_mut();
         let end = feed.iter().map(|fed| fed.at).max().unwrap_or_default() + Duration::from_secs(1);
         let at = |rng: &mut fastrand::Rng| Duration::from_micros(rng.u64(0..end.as_micros() as u64));
@@ -122,7 +122,7 @@ impl<S: Stage + 'static> History<S> {
         }
         let mut of = |most: f64| if rng.bool() { rng.f64() * most } else { 0.0 };
         cluster.faults = Faults { aborted: of(0.1), lost_request: of(0.1), lost_reply: of(0.15), retry: of(0.2) };
-        let upstream = of(0.3);
+        let upstream = if upstream { of(0.3) } else { 0.0 };
         plan_feed(&mut cluster, rng, feed, upstream);
         cluster.after(Duration::ZERO, Event::Clockwork);
         cluster.after(end, Event::Settle);
