@@ -56,8 +56,10 @@ pub(super) enum Event {
     },
     Rebalance,
     Compact,
-    /// The end of all trouble: from here on everything is to come right.
+    /// Nobody dies or sleeps any more, and everybody finishes what is there.
     Settle,
+    /// No call fails any more.
+    Calm,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +105,8 @@ pub(super) struct Cluster {
     queued: u64,
     /// What went on, where somebody wants to read it.
     pub story: Option<Vec<String>>,
+    /// Partitions that a process has left as read to the end.
+    pub drained: BTreeSet<i32>,
     /// What must never be and was.
     pub violation: Option<String>,
 }
@@ -126,6 +130,7 @@ impl Cluster {
             queue: BTreeMap::new(),
             queued: 0,
             story: None,
+            drained: BTreeSet::new(),
             violation: None,
         }
     }
@@ -278,9 +283,21 @@ impl Cluster {
 
     /// All markers that are still on their way.
     pub fn deliver_markers(&mut self) {
-        while let Some(event) = self.take_event() {
+        let markers = self.queue.extract_if(.., |_, event| matches!(event, Event::Marker { .. }));
+        for (_, event) in Vec::from_iter(markers) {
             if let Event::Marker { producer, txn, commit, at } = event {
                 self.marker(&producer, txn, commit, at);
+            }
+        }
+    }
+
+    /// Who was to finish what is there has left: it must be finished.
+    pub fn check_drained(&mut self, input: &str) {
+        for partition in std::mem::take(&mut self.drained) {
+            let committed = self.offsets.get(&partition).copied().unwrap_or(0);
+            let log = self.log(input, partition);
+            if log.may_hold(committed, log.high()) {
+                self.violate(format!("partition {partition} was left as drained at {committed}"));
             }
         }
     }

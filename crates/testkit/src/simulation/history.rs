@@ -19,7 +19,7 @@ use super::watched::Watched;
 use super::{Ended, Faults, Fed, Lie, Simulation, Stats};
 
 /// More than any history takes that comes to an end by itself.
-const TURNS_MAX: u64 = 400_000;
+const TURNS_MAX: u64 = 100_000;
 
 const SESSION: Duration = Duration::from_millis(1000);
 const TRANSACTION: Duration = Duration::from_millis(1500);
@@ -145,10 +145,16 @@ impl<S: Stage + 'static> History<S> {
             }
             if self.phase != Phase::Trouble && self.slots.iter().all(|slot| slot.running.is_none()) {
                 if self.phase == Phase::Last {
-                    self.cluster.borrow_mut().deliver_markers();
+                    let mut cluster = self.cluster.borrow_mut();
+                    // What the dead have left open ends.
+                    cluster.now += TRANSACTION * 2;
+                    cluster.time_out_transactions();
+                    cluster.deliver_markers();
                     return Ok(());
                 }
                 self.phase = Phase::Last;
+                self.cluster.borrow_mut().deliver_markers();
+                self.cluster.borrow_mut().check_drained(&self.settings.input);
                 self.cluster.borrow_mut().group.bury();
                 self.start(0);
             }
@@ -279,8 +285,9 @@ impl<S: Stage + 'static> History<S> {
                 let changelog = self.settings.changelog.clone();
                 (0..self.input_partitions).for_each(|n| cluster.log(&changelog, n).compact());
             }
+            Event::Calm => cluster.faults = Faults::default(),
             Event::Settle => {
-                cluster.faults = Faults::default();
+                cluster.after(Duration::from_secs(1), Event::Calm);
                 self.phase = Phase::Settling;
                 drop(cluster);
                 self.settle();
@@ -312,16 +319,15 @@ impl<S: Stage + 'static> History<S> {
         let mut env = Env::standalone("simulation", &slot.shutdown);
         env.clock = Arc::new(self.clock.clone());
         env.drain = slot.drain.clone();
-        let (settings, make, id, shutdown) =
-            (self.settings.clone(), self.stage.clone(), slot.id.clone(), slot.shutdown.clone());
+        let (settings, make, id) = (self.settings.clone(), self.stage.clone(), slot.id.clone());
         let (cluster, start, partitions) = (self.cluster.clone(), self.start, self.input_partitions);
         slot.running = Some(Coroutine::new(move |turn: &Turn, ()| {
-            let outstanding = Rc::default();
-            let shared = Shared { cluster, turn, process: process_number, start, outstanding };
+            let (outstanding, looks) = Default::default();
+            let shared = Shared { cluster, turn, process: process_number, start, outstanding, looks };
             let mut stage = Watched { stage: make(&env), shared: shared.clone() };
             world::run(&env, &settings, &mut stage, || {
                 let input = Input { topic_id: "simulated".to_owned(), partitions };
-                Ok((process(shared, &settings, id, shutdown)?, input))
+                Ok((process(shared, &settings, id, &env)?, input))
             })
         }));
         let mut cluster = self.cluster.borrow_mut();

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use corosensei::Yielder;
-use harness::Shutdown;
+use harness::{Drain, Shutdown};
 use streams::stateful::Settings;
 use streams::stateful::world::{Failure, META_KEY, Pending, World};
-use streams::{OwnedRecord, Polled, Result, StreamError, TopicPartition};
+use streams::{Env, OwnedRecord, Polled, Result, StreamError, TopicPartition};
 
 use super::Lie;
 use super::cluster::{Cluster, Refused};
@@ -18,6 +18,9 @@ use super::group::{Kind, Membership};
 use super::reader::{Reader, Takeover};
 
 const STEP: Duration = Duration::from_millis(10);
+
+/// Far more looks at the clock than a loop takes before it does something.
+const LOOKS_MAX: u64 = 1_000;
 
 /// The loop's side of the scheduler: it gives way, and says when it wants to go on at the earliest.
 pub(super) type Turn = Yielder<(), Duration>;
@@ -31,6 +34,7 @@ pub(super) struct Shared<'y> {
     pub start: Instant,
     /// Whether records were still to come when the end of a partition was last asked for.
     pub outstanding: Rc<RefCell<BTreeMap<i32, bool>>>,
+    pub looks: Rc<Cell<u64>>,
 }
 
 impl Shared<'_> {
@@ -59,7 +63,13 @@ impl Shared<'_> {
         self.cluster.borrow_mut().say(|| format!("p{process} {}", line()));
     }
 
+    /// A loop that does nothing but look at the clock gives way, too.
     pub fn now(&self) -> Instant {
+        let looks = self.looks.get() + 1;
+        self.looks.set(looks);
+        if looks.is_multiple_of(LOOKS_MAX) {
+            self.breathe();
+        }
         self.start + self.cluster.borrow().now
     }
 
@@ -75,23 +85,20 @@ impl Shared<'_> {
     }
 }
 
-pub(super) fn process<'y>(
-    shared: Shared<'y>,
-    settings: &Settings,
-    id: String,
-    shutdown: Shutdown,
-) -> Result<Process<'y>> {
+pub(super) fn process<'y>(shared: Shared<'y>, settings: &Settings, id: String, env: &Env) -> Result<Process<'y>> {
     let process = Process {
         input: settings.input.as_str().into(),
         changelog: settings.changelog.clone(),
         id,
         epoch: Cell::new(0),
         fenced: Cell::new(false),
-        shutdown,
+        shutdown: env.shutdown.clone(),
+        drain: env.drain.clone(),
         positions: BTreeMap::new(),
         told: BTreeMap::new(),
         known: BTreeMap::new(),
         reading: true,
+        fetched: 0,
         membership: None,
         record: OwnedRecord::default(),
         takeover: Rc::default(),
@@ -114,11 +121,14 @@ pub(super) struct Process<'y> {
     epoch: Cell<u32>,
     fenced: Cell<bool>,
     shutdown: Shutdown,
+    drain: Drain,
     positions: BTreeMap<i32, i64>,
     /// The ends that the loop has been told of.
     told: BTreeMap<i32, i64>,
     known: BTreeMap<i32, i64>,
     reading: bool,
+    /// Records that are not asked for any more, only handed out.
+    fetched: u32,
     membership: Option<Arc<Membership>>,
     record: OwnedRecord,
     takeover: Rc<RefCell<Takeover>>,
@@ -196,6 +206,10 @@ impl Process<'_> {
             return true;
         }
         false
+    }
+
+    fn fetch_ahead(&mut self) {
+        self.fetched = self.shared.cluster.borrow_mut().rng.u32(0..6);
     }
 
     /// A partition that has been read to the end, told once for each end.
@@ -356,11 +370,18 @@ impl<'y> World for Process<'y> {
                 self.shared.breathe();
             }
             while self.kept_from_the_loop() {}
+            // What was fetched already comes before the group's next word, and in spite of a pause.
+            self.fetched = self.fetched.saturating_sub(1);
+            if self.fetched > 0 && self.fetch() {
+                return Ok(Polled::Record(self.record.as_record()));
+            }
+            self.fetched = 0;
             if self.has_event() {
                 return Ok(self.word().unwrap_or(Polled::Idle));
             }
             if self.reading {
                 if self.fetch() {
+                    self.fetch_ahead();
                     return Ok(Polled::Record(self.record.as_record()));
                 }
                 if let Some((partition, end)) = self.end() {
@@ -404,6 +425,7 @@ impl<'y> World for Process<'y> {
     fn seek(&mut self, positions: &[(TopicPartition, i64)]) -> Result<()> {
         self.shared.breathe();
         self.shared.say(|| format!("seeks {positions:?}"));
+        self.fetched = 0;
         for (tp, position) in positions {
             if let Some(at) = self.positions.get_mut(&tp.partition) {
                 *at = *position;
@@ -429,6 +451,9 @@ impl<'y> World for Process<'y> {
 
     fn keep_alive(&mut self) {
         self.shared.breathe();
+        if self.reading && self.fetched == 0 {
+            self.fetch_ahead();
+        }
     }
 
     fn has_event(&self) -> bool {
@@ -519,6 +544,9 @@ impl<'y> World for Process<'y> {
         let (now, process) = (cluster.now, self.shared.process);
         cluster.group.throw_out(process, now);
         cluster.group.forget(process);
+        if self.drain.is_set() && !self.shutdown.is_set() {
+            cluster.drained.extend(self.positions.keys());
+        }
         Ok(())
     }
 }
