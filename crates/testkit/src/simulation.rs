@@ -21,8 +21,10 @@ mod group;
 mod history;
 mod log;
 mod process;
+mod producer;
 mod reader;
 mod seeds;
+mod shared;
 mod watched;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,9 @@
 //! One history: whose turn it is, what happens, and what is left in the end.
 
+mod plan;
+mod verdict;
+
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,13 +12,14 @@ use corosensei::{Coroutine, CoroutineResult};
 use harness::{Drain, FakeClock, Shutdown};
 use streams::Env;
 use streams::stateful::world::{self, Input};
-use streams::stateful::{Counts, Ledger, Settings, Stage};
+use streams::stateful::{Ledger, Settings, Stage};
 
 use super::cluster::{Cluster, Event};
 use super::group::Group;
-use super::process::{Shared, Turn, is_mark, process};
+use super::process::Process;
+use super::shared::{Shared, Turn};
 use super::watched::Watched;
-use super::{Ended, Faults, Fed, Lie, Simulation, Stats};
+use super::{Ended, Faults, Lie, Simulation};
 
 /// More than any history takes that comes to an end by itself.
 const TURNS_MAX: u64 = 100_000;
@@ -97,35 +100,6 @@ impl<S: Stage + 'static> History<S> {
         };
         history.plan(&mut rng, (simulation.feed)(&mut fastrand::Rng::with_seed(seed)), simulation.upstream);
         history
-    }
-
-    /// What happens when, as far as nobody's choice of today decides it.
-    fn plan(&self, rng: &mut fastrand::Rng, feed: Vec<Fed>, upstream: bool) {
-        let mut cluster = self.cluster.borrow_mut();
-        let end = feed.iter().map(|fed| fed.at).max().unwrap_or_default() + Duration::from_secs(1);
-        let at = |rng: &mut fastrand::Rng| Duration::from_micros(rng.u64(0..end.as_micros() as u64));
-        for process in 0..self.slots.len() {
-            let late = if process == 0 { Duration::ZERO } else { at(rng) / 2 };
-            cluster.after(late, Event::Start { process });
-        }
-        for _ in 0..rng.usize(1..8) {
-            let (process, length) = (rng.usize(0..self.slots.len()), Duration::from_millis(rng.u64(50..3000)));
-            let event = match rng.u8(0..12) {
-                0..3 => Event::Crash { process },
-                3..6 => Event::Pause { process, length },
-                6..8 => Event::Stop { process },
-                8 => Event::ThrowOut { process },
-                9 | 10 => Event::Rebalance,
-                _ => Event::Compact,
-            };
-            cluster.after(at(rng), event);
-        }
-        let mut of = |most: f64| if rng.bool() { rng.f64() * most } else { 0.0 };
-        cluster.faults = Faults { aborted: of(0.1), lost_request: of(0.1), lost_reply: of(0.15), retry: of(0.2) };
-        let upstream = if upstream { of(0.3) } else { 0.0 };
-        plan_feed(&mut cluster, rng, feed, upstream);
-        cluster.after(Duration::ZERO, Event::Clockwork);
-        cluster.after(end, Event::Settle);
     }
 
     /// Plays it to the end.
@@ -323,81 +297,17 @@ impl<S: Stage + 'static> History<S> {
         let (cluster, start, partitions) = (self.cluster.clone(), self.start, self.input_partitions);
         slot.running = Some(Coroutine::new(move |turn: &Turn, ()| {
             let (outstanding, looks) = Default::default();
-            let shared = Shared { cluster, turn, process: process_number, start, outstanding, looks };
+            let shutdown = env.shutdown.clone();
+            let shared = Shared { cluster, turn, process: process_number, start, outstanding, looks, shutdown };
             let mut stage = Watched { stage: make(&env), shared: shared.clone() };
             world::run(&env, &settings, &mut stage, || {
                 let input = Input { topic_id: "simulated".to_owned(), partitions };
-                Ok((process(shared, &settings, id, &env)?, input))
+                Ok((Process::connect(shared, &settings, id, env.drain.clone())?, input))
             })
         }));
         let mut cluster = self.cluster.borrow_mut();
         (slot.wake, cluster.stats.starts) = (cluster.now, cluster.stats.starts + 1);
         let beat = Event::Heartbeat { process: process_number, life: slot.life };
         cluster.after(Duration::from_millis(50), beat);
-    }
-
-    /// What is left, and what holds for every stage: positions, marks and counts agree, and with the input.
-    fn ended(&self) -> Result<Ended, String> {
-        let cluster = self.cluster.borrow();
-        let mut ended = Ended { ledgers: self.ledgers.clone(), stats: cluster.stats, ..Ended::default() };
-        for (topic, logs) in &cluster.topics {
-            let records = |(n, log): (usize, &super::log::Log)| super::seeds::records(topic, n as i32, log);
-            ended.topics.insert(topic.clone(), logs.iter().enumerate().map(records).collect());
-        }
-        for (partition, input) in ended.topics[&self.settings.input].iter().enumerate() {
-            let n = partition as i32;
-            let changelog = &ended.topics[&self.settings.changelog][partition];
-            let last = changelog.iter().rev().find(|record| is_mark(record.key.as_deref()));
-            let mark = last.map(|record| super::mark(record.value.as_deref().unwrap_or_default()));
-            let committed = cluster.offsets.get(&n).copied();
-            if committed != mark.map(|(offset, _)| offset) {
-                return Err(format!("partition {n} is committed up to {committed:?}, its state says {mark:?}"));
-            }
-            let counts = mark.map(|(_, counts)| counts).unwrap_or_default();
-            let end = input.last().map_or(0, |record| record.offset + 1);
-            if counts.sum() != input.len() as u64 || committed.unwrap_or(0) < end {
-                let all = input.len();
-                return Err(format!("partition {n} holds {all} records up to {end}, {committed:?} {counts:?}"));
-            }
-            ended.stats.records += counts.sum();
-            ended.counts.insert(n, counts);
-        }
-        ledgers_balance(&ended)?;
-        Ok(ended)
-    }
-}
-
-/// Where nobody died and every outcome was known, the ledgers hold each record once; elsewhere never more.
-fn ledgers_balance(ended: &Ended) -> Result<(), String> {
-    let mut told: BTreeMap<i32, Counts> = BTreeMap::new();
-    for (partition, counts) in ended.ledgers.iter().flat_map(|ledger| &ledger.consumed) {
-        let sum = told.entry(*partition).or_default();
-        *sum = sum.plus(counts);
-    }
-    let Stats { crashes, unknown, gave_up, .. } = ended.stats;
-    let exact = crashes + unknown + gave_up == 0;
-    for (partition, counts) in &ended.counts {
-        let told = told.get(partition).copied().unwrap_or_default();
-        if told.sum() > counts.sum() || (exact && told != *counts) {
-            return Err(format!("partition {partition} counts {counts:?}, the ledgers say {told:?}"));
-        }
-    }
-    Ok(())
-}
-
-/// Some stretches of a partition come in a transaction, which ends later, and not always with a commit. One at a time.
-fn plan_feed(cluster: &mut Cluster, rng: &mut fastrand::Rng, feed: Vec<Fed>, upstream: f64) {
-    let mut open: BTreeMap<i32, (u64, Duration)> = BTreeMap::new();
-    for Fed { at, partition, key, value } in feed {
-        if open.get(&partition).is_some_and(|(_, end)| *end < at) {
-            open.remove(&partition);
-        }
-        if !open.contains_key(&partition) && rng.f64() < upstream {
-            let (txn, end) = (cluster.upstream(), at + Duration::from_millis(rng.u64(1..900)));
-            open.insert(partition, (txn, end));
-            cluster.after(end, Event::Upstream { partition, txn, commit: rng.u8(0..3) > 0 });
-        }
-        let txn = open.get(&partition).map(|(txn, _)| *txn);
-        cluster.after(at, Event::Feed { partition, key, value, txn });
     }
 }

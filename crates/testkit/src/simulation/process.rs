@@ -1,126 +1,27 @@
 //! One process as its loop sees the world: every call may be the last before a crash, a pause or somebody else's turn.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use corosensei::Yielder;
-use harness::{Drain, Shutdown};
+use harness::Drain;
 use streams::stateful::Settings;
-use streams::stateful::world::{Failure, META_KEY, Pending, World};
-use streams::{Env, OwnedRecord, Polled, Result, StreamError, TopicPartition};
+use streams::stateful::world::{Failure, Pending, World};
+use streams::{OwnedRecord, Polled, Result, StreamError, TopicPartition};
 
 use super::Lie;
-use super::cluster::{Cluster, Refused};
 use super::group::{Kind, Membership};
+use super::producer::Producer;
 use super::reader::{Reader, Takeover};
-
-const STEP: Duration = Duration::from_millis(10);
-
-/// Far more looks at the clock than a loop takes before it does something.
-const LOOKS_MAX: u64 = 1_000;
-
-/// The loop's side of the scheduler: it gives way, and says when it wants to go on at the earliest.
-pub(super) type Turn = Yielder<(), Duration>;
-
-/// What the process shares with its readers and with the checks of its stage.
-#[derive(Clone)]
-pub(super) struct Shared<'y> {
-    pub cluster: Rc<RefCell<Cluster>>,
-    pub turn: &'y Turn,
-    pub process: usize,
-    pub start: Instant,
-    /// Whether records were still to come when the end of a partition was last asked for.
-    pub outstanding: Rc<RefCell<BTreeMap<i32, bool>>>,
-    pub looks: Rc<Cell<u64>>,
-}
-
-impl Shared<'_> {
-    pub fn give_way(&self, sleep: Duration) {
-        let at = self.cluster.borrow().now + sleep;
-        self.turn.suspend(at);
-    }
-
-    /// Somebody else's turn may come before this call does anything.
-    pub fn breathe(&self) {
-        self.give_way(Duration::ZERO);
-    }
-
-    pub fn chance(&self, of: impl Fn(&super::Faults) -> f64) -> bool {
-        let mut cluster = self.cluster.borrow_mut();
-        let of = of(&cluster.faults);
-        cluster.chance(of)
-    }
-
-    pub fn lies(&self, lie: Lie) -> bool {
-        self.cluster.borrow().lie == Some(lie)
-    }
-
-    pub fn say(&self, line: impl FnOnce() -> String) {
-        let process = self.process;
-        self.cluster.borrow_mut().say(|| format!("p{process} {}", line()));
-    }
-
-    /// A loop that does nothing but look at the clock gives way, too.
-    pub fn now(&self) -> Instant {
-        let looks = self.looks.get() + 1;
-        self.looks.set(looks);
-        if looks.is_multiple_of(LOOKS_MAX) {
-            self.breathe();
-        }
-        self.start + self.cluster.borrow().now
-    }
-
-    /// The end of what is decided, as of the last fetch: now and then an old one.
-    pub fn known_stable(&self, topic: &str, partition: i32, known: &mut BTreeMap<i32, i64>) -> i64 {
-        let mut cluster = self.cluster.borrow_mut();
-        let fetched = !known.contains_key(&partition) || cluster.rng.u8(0..4) > 0;
-        if fetched {
-            let stable = cluster.log(topic, partition).stable();
-            known.insert(partition, stable);
-        }
-        known[&partition]
-    }
-}
-
-pub(super) fn process<'y>(shared: Shared<'y>, settings: &Settings, id: String, env: &Env) -> Result<Process<'y>> {
-    let process = Process {
-        input: settings.input.as_str().into(),
-        changelog: settings.changelog.clone(),
-        id,
-        epoch: Cell::new(0),
-        fenced: Cell::new(false),
-        shutdown: env.shutdown.clone(),
-        drain: env.drain.clone(),
-        positions: BTreeMap::new(),
-        told: BTreeMap::new(),
-        known: BTreeMap::new(),
-        reading: true,
-        fetched: 0,
-        membership: None,
-        record: OwnedRecord::default(),
-        takeover: Rc::default(),
-        last_sent: RefCell::default(),
-        shared,
-    };
-    process.init()?;
-    let mut cluster = process.shared.cluster.borrow_mut();
-    let now = cluster.now;
-    cluster.group.join(process.shared.process, now);
-    drop(cluster);
-    Ok(process)
-}
+use super::shared::{STEP, Shared};
 
 pub(super) struct Process<'y> {
     shared: Shared<'y>,
+    producer: Producer<'y>,
     input: Arc<str>,
     changelog: String,
-    id: String,
-    epoch: Cell<u32>,
-    fenced: Cell<bool>,
-    shutdown: Shutdown,
     drain: Drain,
     positions: BTreeMap<i32, i64>,
     /// The ends that the loop has been told of.
@@ -132,25 +33,32 @@ pub(super) struct Process<'y> {
     membership: Option<Arc<Membership>>,
     record: OwnedRecord,
     takeover: Rc<RefCell<Takeover>>,
-    /// For [`Lie::UnchangedPositionsLeftOut`].
-    last_sent: RefCell<BTreeMap<i32, i64>>,
 }
 
-impl Process<'_> {
-    fn init(&self) -> Result<()> {
-        loop {
-            self.shared.breathe();
-            let answer = self.shared.cluster.borrow_mut().init_producer(&self.id);
-            match answer {
-                Ok(epoch) => {
-                    self.epoch.set(epoch);
-                    self.fenced.set(false);
-                    return Ok(());
-                }
-                Err(_) if self.wait(STEP) => return Err(StreamError::Stopped("beginning".to_owned())),
-                Err(_) => {}
-            }
-        }
+impl<'y> Process<'y> {
+    pub fn connect(shared: Shared<'y>, settings: &Settings, id: String, drain: Drain) -> Result<Self> {
+        let producer = Producer::new(shared.clone(), id);
+        producer.init()?;
+        let mut cluster = shared.cluster.borrow_mut();
+        let now = cluster.now;
+        cluster.group.join(shared.process, now);
+        drop(cluster);
+        let (positions, told, known) = Default::default();
+        Ok(Process {
+            shared,
+            producer,
+            input: settings.input.as_str().into(),
+            changelog: settings.changelog.clone(),
+            drain,
+            positions,
+            told,
+            known,
+            reading: true,
+            fetched: 0,
+            membership: None,
+            record: OwnedRecord::default(),
+            takeover: Rc::default(),
+        })
     }
 
     /// What the group has to say next.
@@ -233,117 +141,6 @@ impl Process<'_> {
         let now = cluster.now;
         cluster.group.answered(self.shared.process, now);
     }
-
-    fn fenced(&self) -> Failure {
-        self.fenced.set(true);
-        Failure::Unknown("fenced".to_owned())
-    }
-
-    fn abort(&self) -> Result<(), Failure> {
-        self.shared.breathe();
-        let ended = self.shared.cluster.borrow_mut().end(&self.id, self.epoch.get(), false);
-        ended.map_err(|_| self.fenced())
-    }
-
-    fn begin(&self) -> Result<(), Failure> {
-        loop {
-            self.shared.breathe();
-            let begun = self.shared.cluster.borrow_mut().begin(&self.id, self.epoch.get());
-            match begun {
-                Ok(()) => return Ok(()),
-                Err(Refused::NotYet) => drop(self.wait(STEP)),
-                Err(_) => return Err(self.fenced()),
-            }
-        }
-    }
-
-    fn write(&self, pending: &Pending) -> Result<(), Failure> {
-        for write in pending.writes() {
-            if self.shared.cluster.borrow_mut().rng.u8(0..4) == 0 {
-                self.shared.breathe();
-            }
-            let mut cluster = self.shared.cluster.borrow_mut();
-            let count = cluster.topics[write.topic].len() as i32;
-            let partition =
-                write.partition.unwrap_or_else(|| market::symbol::partition(write.key.unwrap_or_default(), count));
-            let by = (self.id.as_str(), self.epoch.get());
-            let written = cluster.write(by, (write.topic, partition), write.key, write.value);
-            drop(cluster);
-            written.map_err(|_| self.fenced())?;
-        }
-        Ok(())
-    }
-
-    fn send_offsets(&self, offsets: &[(&str, i32, i64)], membership: &Membership) -> Result<(), Failure> {
-        self.shared.breathe();
-        let mut cluster = self.shared.cluster.borrow_mut();
-        let mut list: BTreeMap<i32, i64> = offsets.iter().map(|(_, partition, offset)| (*partition, *offset)).collect();
-        if cluster.lie == Some(Lie::UnchangedPositionsLeftOut) {
-            let known = self.last_sent.borrow();
-            list.retain(|partition, offset| known.get(partition) != Some(offset));
-            if list.is_empty() {
-                return Ok(());
-            }
-        }
-        let mut shown = *membership;
-        let member = cluster.group.clients[self.shared.process].member.filter(|m| cluster.group.is_member(*m));
-        match (cluster.lie, member) {
-            (Some(Lie::MembershipOfNow), Some(member)) => {
-                shown = Membership { member, generation: cluster.group.generation };
-            }
-            (Some(Lie::MembershipEmptied), None) => shown.member = 0,
-            _ => {}
-        }
-        let process = self.shared.process;
-        let sent = cluster.send_offsets((&self.id, self.epoch.get()), &list, &shown);
-        cluster.say(|| format!("p{process} sends positions {list:?} as {shown:?}: {sent:?}"));
-        drop(cluster);
-        match sent {
-            Ok(()) => Ok(()),
-            Err(Refused::Stale) => Err(Failure::Stale("the group has moved on".to_owned())),
-            Err(_) => Err(self.fenced()),
-        }
-    }
-
-    fn transaction(
-        &self,
-        pending: &Pending,
-        offsets: &[(&str, i32, i64)],
-        membership: &Membership,
-    ) -> Result<(), Failure> {
-        if self.fenced.get() {
-            return Err(self.fenced());
-        }
-        self.begin()?;
-        self.write(pending)?;
-        if self.shared.chance(|faults| faults.aborted) {
-            self.abort()?;
-            return Err(Failure::Aborted("a record was refused".to_owned()));
-        }
-        match self.send_offsets(offsets, membership) {
-            Ok(()) => self.end_transaction(),
-            Err(failure @ Failure::Stale(_)) => self.abort().and(Err(failure)),
-            Err(failure) => Err(failure),
-        }
-    }
-
-    fn end_transaction(&self) -> Result<(), Failure> {
-        self.shared.breathe();
-        if self.shared.chance(|faults| faults.lost_request) {
-            self.shared.say(|| "asks for a commit that nobody hears".to_owned());
-            return Err(Failure::Unknown("no answer".to_owned()));
-        }
-        let ended = self.shared.cluster.borrow_mut().end(&self.id, self.epoch.get(), true);
-        ended.map_err(|_| self.fenced())?;
-        self.shared.breathe();
-        if self.shared.chance(|faults| faults.lost_reply) {
-            self.shared.say(|| "does not hear that its commit was carried out".to_owned());
-            let cause = "no answer".to_owned();
-            let lies = self.shared.lies(Lie::UnknownSaidAborted);
-            return Err(if lies { Failure::Aborted(cause) } else { Failure::Unknown(cause) });
-        }
-        Ok(())
-    }
 }
 
 impl<'y> World for Process<'y> {
@@ -355,12 +152,7 @@ impl<'y> World for Process<'y> {
     }
 
     fn wait(&self, timeout: Duration) -> bool {
-        // In steps: the shutdown is to be heard in the middle.
-        let until = self.now() + timeout;
-        while !self.shutdown.is_set() && self.now() < until {
-            self.shared.give_way((until - self.now()).min(STEP * 5));
-        }
-        self.shutdown.is_set()
+        self.shared.wait(timeout)
     }
 
     fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>> {
@@ -522,21 +314,15 @@ impl<'y> World for Process<'y> {
     }
 
     fn commit(&self, pending: &Pending, offsets: &[(&str, i32, i64)], membership: &Membership) -> Result<(), Failure> {
-        let result = self.transaction(pending, offsets, membership);
-        self.shared.cluster.borrow_mut().stats.end(&result);
-        match &result {
-            Ok(()) => self.last_sent.borrow_mut().extend(offsets.iter().map(|(_, n, offset)| (*n, *offset))),
-            Err(failure) => self.shared.say(|| format!("cannot commit: {failure:?}")),
-        }
-        result
+        self.producer.commit(pending, offsets, membership)
     }
 
     fn is_fenced(&self) -> bool {
-        self.fenced.get()
+        self.producer.is_fenced()
     }
 
     fn reconnect(&mut self) -> Result<()> {
-        self.init()
+        self.producer.init()
     }
 
     fn close(self) -> Result<()> {
@@ -544,14 +330,9 @@ impl<'y> World for Process<'y> {
         let (now, process) = (cluster.now, self.shared.process);
         cluster.group.throw_out(process, now);
         cluster.group.forget(process);
-        if self.drain.is_set() && !self.shutdown.is_set() {
+        if self.drain.is_set() && !self.shared.shutdown.is_set() {
             cluster.drained.extend(self.positions.keys());
         }
         Ok(())
     }
-}
-
-/// The key of the loop's own mark.
-pub(super) fn is_mark(key: Option<&[u8]>) -> bool {
-    key == Some(META_KEY)
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use streams::stateful::world::Replay;
+use streams::stateful::world::{META_KEY, Replay};
 use streams::{OwnedRecord, Polled, Result, TopicPartition};
 
 use super::Lie;
-use super::process::{Shared, is_mark};
+use super::shared::Shared;
 
 /// What a process has found of the partitions that it is taking over.
 #[derive(Default)]
@@ -95,7 +95,7 @@ impl Replay for Reader<'_> {
             self.record = OwnedRecord { partition, offset, ..std::mem::take(&mut self.record) };
             (self.record.key, self.record.value) = (entry.key.clone(), entry.value.clone());
             self.positions.insert(partition, offset + 1);
-            if is_mark(self.record.key.as_deref()) {
+            if self.record.key.as_deref() == Some(META_KEY) {
                 let value = self.record.value.as_deref().unwrap_or_default();
                 self.marks.insert(partition, super::mark(value).0);
             }

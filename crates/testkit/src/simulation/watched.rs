@@ -3,7 +3,7 @@
 use streams::Record;
 use streams::stateful::{Changelog, Outbox, Outcome, Stage, Tick};
 
-use super::process::Shared;
+use super::shared::Shared;
 
 pub(super) struct Watched<'y, S> {
     pub stage: S,
