@@ -51,3 +51,8 @@ mutants: ## Break one guarded line at a time and see its test fail
 .PHONY: soak-outage
 soak-outage: ## A broker and an S3 that are away for a minute in the middle of a run
 	FINFLOW_TEST_OUTAGE_SECONDS=60 $(CARGO) test --locked -p finflow --test it faults
+
+.PHONY: soak-simulation
+soak-simulation: ## A hundred thousand simulated histories of the transactional loop, and as many of the aggregator (half an hour)
+	FINFLOW_SIM_HISTORIES=100000 $(CARGO) test --locked -p streams --test it simulation -- --nocapture
+	FINFLOW_SIM_HISTORIES=50000 $(CARGO) test --locked -p aggregate --lib simulation -- --nocapture

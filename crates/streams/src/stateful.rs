@@ -9,14 +9,16 @@ mod meta;
 mod observe;
 mod outbox;
 mod restore;
+mod surroundings;
 mod transaction;
+#[doc(hidden)]
+pub mod world;
 
 use std::time::Duration;
 
 use crate::config::KafkaConfig;
 use crate::consumer::Start;
 use crate::env::Env;
-use crate::error::StreamError;
 use crate::record::Record;
 use crate::topic;
 
@@ -119,9 +121,5 @@ impl Settings {
 /// Runs the stage on this thread until the shutdown, or until the drain is set and everything that was there then is
 /// folded and committed. Stopped before Kafka answered for the first time, it has done nothing, and that is no failure.
 pub fn run<S: Stage>(env: &Env, kafka: &KafkaConfig, settings: &Settings, stage: &mut S) -> anyhow::Result<Ledger> {
-    match engine::Engine::new(env, kafka, settings, stage) {
-        Ok(engine) => engine.run(),
-        Err(error) if matches!(error.downcast_ref(), Some(StreamError::Stopped(_))) => Ok(Ledger::default()),
-        Err(error) => Err(error),
-    }
+    world::run(env, settings, stage, || world::Kafka::connect(env, kafka, settings))
 }

@@ -6,6 +6,7 @@
 
 mod fixtures;
 mod parts;
+pub mod simulation;
 mod wait;
 
 pub use fixtures::{shared, testdata};

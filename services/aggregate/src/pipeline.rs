@@ -1,5 +1,8 @@
 //! The windows as a transactional stage: the loop itself is `streams::stateful`, the windows are `market::window`.
 
+#[cfg(test)]
+mod simulation;
+
 use std::collections::{BTreeMap, HashMap};
 
 use harness::Registry;

@@ -229,6 +229,8 @@ impl Book {
                 *missed += ((last - first) / window.slide) as u64 + 1;
             }
         }
+        // Nothing is due up to the watermark. What this trade makes of windows that ended before it is not told.
+        self.fired = self.fired.max(self.watermark);
         let mut taken = false;
         for grid in 0..self.grids.len() {
             if settings.layout.last_end(grid, time) > horizon {

@@ -10,27 +10,22 @@
 
 mod commit;
 mod ownership;
-mod surroundings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use harness::Latch;
 
 use super::ledger::{Counts, Ledger};
 use super::meta::Expected;
 use super::observe::Metrics;
 use super::outbox::{Outbox, Pending};
-use super::transaction::Transactions;
+use super::world::{Input, World};
 use super::{Settings, Stage, Tick};
-use crate::admin::Admin;
-use crate::config::{GroupProtocol, KafkaConfig};
-use crate::consumer::{Consumer, ConsumerOptions, Polled, TopicPartition};
+use crate::consumer::{Polled, TopicPartition};
 use crate::env::Env;
 use crate::error::StreamError;
-use crate::native::membership::Membership;
 
 /// Bytes kept for one transaction before it is committed, however few records they come from.
 const PENDING_MAX: usize = 8 << 20;
@@ -44,15 +39,12 @@ const BROKEN_TURN: Duration = Duration::from_millis(200);
 /// How often the end of a drained partition is asked for.
 const ASK_IDLE: Duration = Duration::from_millis(500);
 
-pub(super) struct Engine<'a, S: Stage> {
+pub(super) struct Engine<'a, S: Stage, W: World> {
     env: &'a Env,
-    kafka: &'a KafkaConfig,
     settings: &'a Settings,
     stage: &'a mut S,
-    admin: Admin,
+    world: W,
     expected: Expected,
-    consumer: Consumer,
-    transactions: Transactions,
     parts: BTreeMap<i32, Part<S::Part>>,
     pending: Pending,
     /// Records folded since the last commit, and when the first of them was.
@@ -61,7 +53,7 @@ pub(super) struct Engine<'a, S: Stage> {
     ticked: Instant,
     idle_asked: Instant,
     /// The membership that the group has refused; nothing is committed until there is another.
-    refused: Option<Arc<Membership>>,
+    refused: Option<Arc<W::Membership>>,
     /// Reading is paused until the group has spoken again.
     held: bool,
     /// Why the state in memory may not be used any more, until all of it was read back: a stop in the middle of that
@@ -110,40 +102,27 @@ enum Turn {
     Lost(Vec<TopicPartition>),
 }
 
-impl<'a, S: Stage> Engine<'a, S> {
+impl<'a, S: Stage, W: World> Engine<'a, S, W> {
     pub(super) fn new(
         env: &'a Env,
-        kafka: &'a KafkaConfig,
         settings: &'a Settings,
         stage: &'a mut S,
+        connect: impl FnOnce() -> anyhow::Result<(W, Input)>,
     ) -> anyhow::Result<Self> {
-        if kafka.group_protocol == GroupProtocol::Consumer {
-            bail!(
-                "kafka.group_protocol consumer is not for stages with state: their transactions need the classic one"
-            );
-        }
         let assigned = env.health.latch("assigned");
-        let admin = Admin::new(env, kafka)?;
-        let expected = surroundings::look_around(env, &admin, settings, stage.layout())?;
-        let there = env.ask("list the topics", || admin.list())?;
+        let metrics = Metrics::new(env, settings);
+        let (world, input) = connect()?;
+        let there = world.topics()?;
         let outputs = settings.outputs.iter().chain([&settings.dead_letters]);
         let outputs =
             outputs.filter_map(|topic| there.get(topic).map(|partitions| (topic.clone(), *partitions))).collect();
-        let metrics = Metrics::new(env, settings);
-        let id = surroundings::transactional_id(settings);
-        let transactions = Transactions::new(env, kafka, &id, settings.transaction_timeout)?;
-        let options = ConsumerOptions::new(&settings.group, [&settings.input]).start(settings.start);
-        let consumer = Consumer::new(env, kafka, options)?;
-        let now = Instant::now();
+        let now = world.now();
         Ok(Engine {
             env,
-            kafka,
             settings,
+            expected: Expected::new(settings, stage.layout(), input),
             stage,
-            admin,
-            expected,
-            consumer,
-            transactions,
+            world,
             parts: BTreeMap::new(),
             pending: Pending::default(),
             folded: 0,
@@ -204,7 +183,7 @@ impl<'a, S: Stage> Engine<'a, S> {
                 tracing::warn!(records, "left without a last commit, the next owner folds these records again");
             }
         }
-        self.consumer.close()?;
+        self.world.close()?;
         Ok(self.ledger)
     }
 
@@ -213,7 +192,7 @@ impl<'a, S: Stage> Engine<'a, S> {
         let waiting = match (self.held, self.anything_pending()) {
             (true, _) => Duration::from_millis(20),
             (false, true) => Duration::ZERO,
-            (false, false) => self.settings.tick_interval.saturating_sub(self.ticked.elapsed()),
+            (false, false) => self.settings.tick_interval.saturating_sub(self.world.since(self.ticked)),
         };
         match self.step(waiting)? {
             Turn::Folded | Turn::Nothing => {
@@ -223,36 +202,36 @@ impl<'a, S: Stage> Engine<'a, S> {
             Turn::Revoked(partitions) => self.give_back(&partitions)?,
             Turn::Lost(partitions) => self.lose(&partitions)?,
         }
-        if self.ticked.elapsed() >= self.settings.tick_interval && self.broken.is_none() {
+        if self.world.since(self.ticked) >= self.settings.tick_interval && self.broken.is_none() {
             self.tick(false)?;
         }
         Ok(())
     }
 
     fn step(&mut self, mut waiting: Duration) -> anyhow::Result<Turn> {
-        let started = Instant::now();
+        let started = self.world.now();
         // While held the group must be heard, however much is pending.
         while self.held || !self.full() {
-            match self.consumer.poll(waiting)? {
+            match self.world.poll(waiting)? {
                 // They are read again once the state is back.
                 Polled::Record(_) if self.broken.is_some() => {
-                    if started.elapsed() > BROKEN_TURN {
+                    if self.world.since(started) > BROKEN_TURN {
                         return Ok(Turn::Nothing);
                     }
                     continue;
                 }
                 Polled::Record(record) => {
                     let Some(part) = self.parts.get_mut(&record.partition) else { continue };
-                    if self.folded == 0 {
-                        self.since = Instant::now();
-                    }
-                    self.folded += 1;
                     let mut out = Outbox::new(&mut self.pending, self.env.service, &self.settings.dead_letters);
                     let outcome = self.stage.record(&mut part.state, &record, &mut out);
                     part.uncommitted.add(outcome);
                     part.next_offset = record.offset + 1;
                     part.touched = true;
                     part.reached = None;
+                    if self.folded == 0 {
+                        self.since = self.world.now();
+                    }
+                    self.folded += 1;
                 }
                 Polled::CaughtUp(..) if self.broken.is_some() => {}
                 Polled::CaughtUp(partition, offset) => {
@@ -275,7 +254,8 @@ impl<'a, S: Stage> Engine<'a, S> {
     fn full(&self) -> bool {
         self.folded >= self.settings.commit_records
             || self.pending.bytes() >= PENDING_MAX
-            || (self.folded % LOOK_EVERY == LOOK_EVERY - 1 && self.since.elapsed() >= self.settings.commit_interval)
+            || (self.folded % LOOK_EVERY == LOOK_EVERY - 1
+                && self.world.since(self.since) >= self.settings.commit_interval)
     }
 
     fn anything_pending(&self) -> bool {
@@ -284,17 +264,18 @@ impl<'a, S: Stage> Engine<'a, S> {
 
     /// Gives the stage the time.
     fn tick(&mut self, ending: bool) -> anyhow::Result<()> {
-        self.ticked = Instant::now();
-        let ask = ending || self.idle_asked.elapsed() >= ASK_IDLE;
+        self.ticked = self.world.now();
+        let ask = ending || self.world.since(self.idle_asked) >= ASK_IDLE;
         if ask {
-            self.idle_asked = Instant::now();
+            self.idle_asked = self.ticked;
         }
         for (partition, part) in &mut self.parts {
             let caught_up = match part.reached {
                 // What was reached is the end of what is decided. If it is the true end as well, nothing came since and
                 // no transaction is open that could still put something before it.
                 Some(reached) if ask => {
-                    self.admin.true_end(&self.settings.input, *partition, ASK_IDLE).is_ok_and(|end| end == reached)
+                    let end = self.world.true_end_within(&self.settings.input, *partition, ASK_IDLE);
+                    end.is_ok_and(|end| end == reached)
                 }
                 _ => false,
             };
@@ -314,9 +295,7 @@ impl<'a, S: Stage> Engine<'a, S> {
         }
         for partition in self.parts.keys() {
             if !self.ends.contains_key(partition) {
-                let end = self.env.ask("read the end of the input", || {
-                    self.admin.true_end(&self.settings.input, *partition, Duration::from_secs(5))
-                })?;
+                let end = self.world.true_end(&self.settings.input, *partition)?;
                 self.ends.insert(*partition, end);
             }
         }

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Settings;
 use super::ledger::Counts;
+use super::world::Input;
 
 /// Written in every transaction, beside the state it describes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,17 @@ pub(super) struct Expected {
 }
 
 impl Expected {
+    pub(super) fn new(settings: &Settings, layout: u32, input: Input) -> Self {
+        Expected {
+            layout,
+            group: settings.group.clone(),
+            input: settings.input.clone(),
+            topic_id: input.topic_id,
+            partitions: input.partitions,
+            changelog: settings.changelog.clone(),
+        }
+    }
+
     pub(super) fn meta(&self, next_offset: i64, counts: Counts) -> Meta {
         Meta {
             v: VERSION,

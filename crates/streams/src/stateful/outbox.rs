@@ -8,12 +8,12 @@ use crate::dead_letters::headers_of;
 use crate::record::{Header, Record};
 
 /// Key under which this crate keeps its own mark in each partition of a changelog.
-pub(crate) const META_KEY: &[u8] = b"\0meta";
+pub const META_KEY: &[u8] = b"\0meta";
 
 /// Everything to be written in the next transaction. Bytes lie one after the other in `bytes`: no allocation per
 /// record, and the memory is used again for the next batch.
 #[derive(Debug, Default)]
-pub(crate) struct Pending {
+pub struct Pending {
     bytes: Vec<u8>,
     pub(crate) entries: Vec<Entry>,
     topics: Vec<Topic>,
@@ -47,7 +47,26 @@ pub(crate) enum Kind {
     State,
 }
 
+/// One record to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Write<'a> {
+    pub topic: &'a str,
+    /// `None`: the key decides.
+    pub partition: Option<i32>,
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+}
+
 impl Pending {
+    pub fn writes(&self) -> impl Iterator<Item = Write<'_>> {
+        self.entries.iter().map(|entry| Write {
+            topic: self.topic(entry),
+            partition: entry.partition,
+            key: self.key(entry),
+            value: self.value(entry),
+        })
+    }
+
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.entries.clear();

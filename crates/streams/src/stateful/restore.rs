@@ -8,7 +8,7 @@
 //! Read the state first and a transaction of the old owner that commits in between is counted, but its state is missed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 
@@ -16,12 +16,10 @@ use super::Stage;
 use super::ledger::Counts;
 use super::meta::{Expected, Meta};
 use super::outbox::META_KEY;
-use crate::admin::Admin;
-use crate::config::KafkaConfig;
-use crate::consumer::{Consumer, Polled, TopicPartition};
+use super::world::{Replay, World};
+use crate::consumer::{Polled, TopicPartition};
 use crate::env::Env;
 use crate::error::StreamError;
-use crate::reader::Reader;
 
 /// A transaction open for longer than this is worth a word.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -44,8 +42,6 @@ impl<P> Restored<P> {
 
 pub(super) struct Restorer<'a> {
     pub env: &'a Env,
-    pub kafka: &'a KafkaConfig,
-    pub admin: &'a Admin,
     pub expected: &'a Expected,
     /// Partitions whose state is to be thrown away.
     pub rebuild: &'a BTreeSet<i32>,
@@ -70,23 +66,21 @@ struct Found<P> {
 }
 
 impl Restorer<'_> {
-    pub(super) fn restore<S: Stage>(
+    pub(super) fn restore<S: Stage, W: World>(
         &self,
-        consumer: &mut Consumer,
+        world: &mut W,
         stage: &mut S,
         partitions: &[TopicPartition],
     ) -> anyhow::Result<Result<BTreeMap<i32, Restored<S::Part>>, Refusal>> {
-        let started = Instant::now();
-        let Some(committed) = self.committed(consumer, partitions)? else { return Ok(Err(Refusal::Interrupted)) };
+        let started = world.now();
+        let Some(committed) = self.committed(world, partitions)? else { return Ok(Err(Refusal::Interrupted)) };
         let committed: BTreeMap<i32, Option<i64>> = partitions.iter().map(|tp| tp.partition).zip(committed).collect();
         let mut targets = BTreeMap::new();
         for partition in partitions {
-            let (_, end) = self.env.ask("read the end of the changelog", || {
-                self.admin.watermarks_of(&self.expected.changelog, partition.partition)
-            })?;
+            let end = world.true_end(&self.expected.changelog, partition.partition)?;
             targets.insert(partition.partition, end);
         }
-        let found = self.read(consumer, stage, &targets)?;
+        let found = self.read(world, stage, &targets)?;
         let records: u64 = found.values().map(|found| found.read).sum();
         let mut all = BTreeMap::new();
         for (partition, found) in found {
@@ -95,23 +89,23 @@ impl Restorer<'_> {
                 Err(refusal) => return Ok(Err(refusal)),
             };
         }
-        let took = started.elapsed();
+        let took = world.since(started);
         tracing::info!(partitions = all.len(), records, ?took, "state restored");
         Ok(Ok(all))
     }
 
     /// `None`: a rebalance came in between.
-    fn committed(
+    fn committed<W: World>(
         &self,
-        consumer: &mut Consumer,
+        world: &mut W,
         partitions: &[TopicPartition],
     ) -> anyhow::Result<Option<Vec<Option<i64>>>> {
         loop {
-            consumer.keep_alive();
-            if consumer.has_event() {
+            world.keep_alive();
+            if world.has_event() {
                 return Ok(None);
             }
-            match consumer.committed_within(partitions, Duration::from_secs(1)) {
+            match world.committed(partitions, Duration::from_secs(1)) {
                 Ok(committed) => return Ok(Some(committed)),
                 Err(error) if error.is_retry() => tracing::debug!(%error, "asking for the positions again"),
                 Err(error) => return Err(error).context("read the committed positions"),
@@ -148,21 +142,21 @@ impl Restorer<'_> {
         Ok(Ok(Restored { state, next_offset, counts, leftovers: Vec::new() }))
     }
 
-    fn read<S: Stage>(
+    fn read<S: Stage, W: World>(
         &self,
-        consumer: &mut Consumer,
+        world: &mut W,
         stage: &mut S,
         targets: &BTreeMap<i32, i64>,
     ) -> anyhow::Result<BTreeMap<i32, Found<S::Part>>> {
         let new = |state| Found { state, meta: None, keys: BTreeSet::default(), read: 0 };
         let mut found: BTreeMap<i32, Found<S::Part>> =
             targets.keys().map(|partition| (*partition, new(stage.new_part(*partition)))).collect();
-        let mut reader = Reader::new(self.env, self.kafka, &format!("{}-restore", self.expected.group))?;
+        let mut reader = world.reader(&format!("{}-restore", self.expected.group))?;
         let mut open = BTreeMap::new();
         let mut positions = Vec::new();
         for (partition, target) in targets {
             let changelog = TopicPartition::new(self.expected.changelog.as_str(), *partition);
-            let low = self.wait_until_decided(consumer, &reader, &changelog, *target)?;
+            let low = self.wait_until_decided(world, &reader, &changelog, *target)?;
             if low < *target {
                 open.insert(*partition, *target);
                 positions.push((changelog, low));
@@ -171,11 +165,11 @@ impl Restorer<'_> {
         if !positions.is_empty() {
             reader.assign(&positions)?;
         }
-        let mut said = Instant::now();
+        let mut said = world.now();
         while !open.is_empty() {
-            consumer.keep_alive();
-            if said.elapsed() > Duration::from_secs(2) {
-                said = Instant::now();
+            world.keep_alive();
+            if world.since(said) > Duration::from_secs(2) {
+                said = world.now();
                 let read: u64 = found.values().map(|found| found.read).sum();
                 tracing::info!(read, of = targets.values().sum::<i64>(), partitions = open.len(), "restoring state");
             }
@@ -187,7 +181,7 @@ impl Restorer<'_> {
     /// Takes up to a few thousand records, so that the group hears of us in between.
     fn read_some<S: Stage>(
         &self,
-        reader: &mut Reader,
+        reader: &mut impl Replay,
         stage: &mut S,
         found: &mut BTreeMap<i32, Found<S::Part>>,
         open: &mut BTreeMap<i32, i64>,
@@ -236,26 +230,26 @@ impl Restorer<'_> {
     }
 
     /// Waits until no transaction is open before `target`. Returns the first offset there is.
-    fn wait_until_decided(
+    fn wait_until_decided<W: World>(
         &self,
-        consumer: &mut Consumer,
-        reader: &Reader,
+        world: &mut W,
+        reader: &W::Reader,
         changelog: &TopicPartition,
         target: i64,
     ) -> anyhow::Result<i64> {
-        let started = Instant::now();
+        let started = world.now();
         let mut said = false;
         loop {
             let (low, decided) = reader.watermarks(changelog)?;
             if decided >= target {
                 return Ok(low);
             }
-            if !said && started.elapsed() > PATIENCE {
+            if !said && world.since(started) > PATIENCE {
                 said = true;
                 tracing::warn!(%changelog, decided, end = target, "a transaction has been open for long, waiting for it to end");
             }
-            consumer.keep_alive();
-            if self.env.shutdown.wait_timeout(Duration::from_millis(20)) {
+            world.keep_alive();
+            if world.wait(Duration::from_millis(20)) {
                 bail!(StreamError::Stopped(format!("waiting for a transaction on {changelog} to end")));
             }
         }

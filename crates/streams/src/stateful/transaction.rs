@@ -33,7 +33,7 @@ const LAST_TRY: Duration = Duration::from_secs(10);
 
 /// Why a transaction was not committed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// Surely aborted: the group has moved on. The same batch may be committed under the next membership, for
     /// partitions that stayed ours.
     Stale(String),

@@ -5,4 +5,5 @@ mod consumer;
 mod dead_letters;
 mod kit;
 mod producer;
+mod simulation;
 mod stateful;

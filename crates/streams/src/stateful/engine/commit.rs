@@ -6,15 +6,13 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::Engine;
-use crate::consumer::TopicPartition;
 use crate::error::StreamError;
-use crate::native::membership::Membership;
 use crate::stateful::Stage;
 use crate::stateful::ledger::Counts;
 use crate::stateful::outbox::{Changelog, META_KEY};
-use crate::stateful::transaction::Failure;
+use crate::stateful::world::{Failure, World};
 
-impl<S: Stage> Engine<'_, S> {
+impl<S: Stage, W: World> Engine<'_, S, W> {
     /// Writes everything pending. `false`: the group does not let us for now; nothing is lost, the batch is kept.
     pub(super) fn commit(&mut self) -> anyhow::Result<bool> {
         if self.broken.is_some() || !self.anything_pending() {
@@ -28,7 +26,7 @@ impl<S: Stage> Engine<'_, S> {
         let mut pause = Duration::from_millis(50);
         loop {
             let timer = self.metrics.commit_seconds.start_timer();
-            let result = self.transactions.commit(&self.pending, &self.positions(), &membership);
+            let result = self.world.commit(&self.pending, &self.positions(), &membership);
             timer.observe_duration();
             match result {
                 Ok(()) => {
@@ -45,7 +43,7 @@ impl<S: Stage> Engine<'_, S> {
                 Err(Failure::Aborted(cause)) => {
                     self.metrics.transaction("aborted");
                     tracing::warn!(cause, "transaction aborted, trying the same batch again");
-                    if self.env.shutdown.wait_timeout(pause) && pause > Duration::from_secs(1) {
+                    if self.world.wait(pause) && pause > Duration::from_secs(1) {
                         bail!(StreamError::Stopped(format!("committing: {cause}")));
                     }
                     pause = (pause * 2).min(Duration::from_secs(5));
@@ -68,8 +66,8 @@ impl<S: Stage> Engine<'_, S> {
         touched.map(|part| (&*part.partition.topic, part.partition.partition, part.next_offset)).collect()
     }
 
-    fn usable_membership(&self) -> Option<Arc<Membership>> {
-        let membership = self.consumer.membership()?;
+    fn usable_membership(&self) -> Option<Arc<W::Membership>> {
+        let membership = self.world.membership()?;
         let refused = self.refused.as_ref().is_some_and(|refused| Arc::ptr_eq(refused, &membership));
         (!refused).then_some(membership)
     }
@@ -77,8 +75,7 @@ impl<S: Stage> Engine<'_, S> {
     /// Stops reading until the group has spoken: what is pending must not grow meanwhile.
     fn hold(&mut self) -> anyhow::Result<()> {
         if !self.held {
-            let partitions: Vec<TopicPartition> = self.consumer.assigned().cloned().collect();
-            self.consumer.pause(&partitions)?;
+            self.world.pause()?;
             self.held = true;
         }
         Ok(())
@@ -86,8 +83,7 @@ impl<S: Stage> Engine<'_, S> {
 
     pub(super) fn go_on(&mut self) -> anyhow::Result<()> {
         if self.held && self.usable_membership().is_some() {
-            let partitions: Vec<TopicPartition> = self.consumer.assigned().cloned().collect();
-            self.consumer.resume(&partitions)?;
+            self.world.resume()?;
             self.held = false;
         }
         Ok(())

@@ -1,17 +1,18 @@
 //! Partitions come and go, and the state with them.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::bail;
 
-use super::{Engine, Part, surroundings};
+use super::{Engine, Part};
 use crate::consumer::TopicPartition;
 use crate::error::StreamError;
-use crate::stateful::Stage;
 use crate::stateful::ledger::Counts;
 use crate::stateful::outbox::Changelog;
 use crate::stateful::restore::{Refusal, Restored, Restorer};
+use crate::stateful::world::World;
+use crate::stateful::{Stage, surroundings};
 
 /// Fenced this often within a minute means that another process uses our id.
 const FENCED_MAX: usize = 3;
@@ -19,14 +20,14 @@ const FENCED_MAX: usize = 3;
 /// Looks at state and position before it is clear that somebody else is changing them.
 const RESTORE_TRIES: usize = 10;
 
-impl<S: Stage> Engine<'_, S> {
+impl<S: Stage, W: World> Engine<'_, S, W> {
     pub(super) fn take_over(&mut self, partitions: &[TopicPartition]) -> anyhow::Result<()> {
-        surroundings::check_partitions(self.env, &self.admin, self.settings, self.expected.partitions)?;
+        surroundings::check_partitions(&self.world.topics()?, self.settings, self.expected.partitions)?;
         self.assigned.hold("restoring state");
         match self.restore(partitions)? {
             Some(restored) => {
                 let positions = self.install_all(restored)?;
-                self.consumer.assign_at(&positions)?;
+                self.world.assign_at(&positions)?;
             }
             None => {
                 // Nothing is folded into these until they could be read back.
@@ -35,7 +36,7 @@ impl<S: Stage> Engine<'_, S> {
                     self.install(partition.clone(), nothing)?;
                 }
                 self.break_off("others were at work on partitions just assigned");
-                self.consumer.assign()?;
+                self.world.assign_at(&[])?;
             }
         }
         self.go_on()?;
@@ -53,15 +54,13 @@ impl<S: Stage> Engine<'_, S> {
         let rebuild = all.filter(|n| self.settings.rebuild && !self.rebuilt.contains(n)).collect();
         let restorer = Restorer {
             env: self.env,
-            kafka: self.kafka,
-            admin: &self.admin,
             expected: &self.expected,
             rebuild: &rebuild,
             restored_records: &self.metrics.restored,
         };
         let mut seen = None;
         for _ in 0..RESTORE_TRIES {
-            match restorer.restore(&mut self.consumer, self.stage, partitions)? {
+            match restorer.restore(&mut self.world, self.stage, partitions)? {
                 Ok(restored) => return Ok(Some(restored)),
                 Err(Refusal::Interrupted) => break,
                 Err(refusal) if seen.as_ref() == Some(&refusal) => match refusal {
@@ -70,7 +69,7 @@ impl<S: Stage> Engine<'_, S> {
                 },
                 Err(refusal) => seen = Some(refusal),
             }
-            if self.env.shutdown.wait_timeout(Duration::from_millis(200)) {
+            if self.world.wait(Duration::from_millis(200)) {
                 bail!(StreamError::Stopped("restoring state".to_owned()));
             }
         }
@@ -94,7 +93,7 @@ impl<S: Stage> Engine<'_, S> {
     fn install(&mut self, partition: TopicPartition, restored: Restored<S::Part>) -> anyhow::Result<i64> {
         let next_offset = match restored.next_offset {
             Some(offset) => offset,
-            None => self.consumer.start_of(&partition)?,
+            None => self.world.start_of(&partition)?,
         };
         let rebuilding = !restored.leftovers.is_empty();
         for key in &restored.leftovers {
@@ -122,7 +121,7 @@ impl<S: Stage> Engine<'_, S> {
         if !committed {
             self.break_off("partitions were revoked before their batch could be committed");
         }
-        self.consumer.release()?;
+        self.world.release()?;
         self.go_on()
     }
 
@@ -134,7 +133,7 @@ impl<S: Stage> Engine<'_, S> {
             self.metrics.transaction("lost");
             self.break_off("partitions were lost");
         }
-        self.consumer.release()?;
+        self.world.release()?;
         self.go_on()
     }
 
@@ -171,7 +170,7 @@ impl<S: Stage> Engine<'_, S> {
         match self.restore(&partitions)? {
             Some(restored) => {
                 let positions = self.install_all(restored)?;
-                self.consumer.seek(&positions)?;
+                self.world.seek(&positions)?;
                 self.broken = None;
             }
             None => self.broken = Some("others are at work on our partitions".to_owned()),
@@ -180,14 +179,15 @@ impl<S: Stage> Engine<'_, S> {
     }
 
     fn reconnect(&mut self, cause: &str) -> anyhow::Result<()> {
-        self.fenced.retain(|at| at.elapsed() < Duration::from_secs(60));
-        if self.transactions.is_fenced() {
-            self.fenced.push(Instant::now());
+        let now = self.world.now();
+        self.fenced.retain(|at| now.saturating_duration_since(*at) < Duration::from_secs(60));
+        if self.world.is_fenced() {
+            self.fenced.push(now);
         }
         if self.fenced.len() > FENCED_MAX {
             let hint = "does another process use the same transactional id? Each needs its own";
             bail!(StreamError::fatal("write transactions", format!("{cause}; {hint}")));
         }
-        Ok(self.transactions.reconnect()?)
+        Ok(self.world.reconnect()?)
     }
 }

@@ -1,14 +1,16 @@
 //! What a stage needs to find in the cluster, and what it is called there.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, bail};
 
+use super::Settings;
+use super::world::Input;
 use crate::admin::Admin;
 use crate::env::Env;
-use crate::stateful::Settings;
-use crate::stateful::meta::Expected;
 
 /// What is in the cluster that the stage depends on: waits for the topics, then looks at them.
-pub(super) fn look_around(env: &Env, admin: &Admin, settings: &Settings, layout: u32) -> anyhow::Result<Expected> {
+pub(super) fn look_around(env: &Env, admin: &Admin, settings: &Settings) -> anyhow::Result<Input> {
     let mut topics = vec![settings.input.as_str(), settings.changelog.as_str(), settings.dead_letters.as_str()];
     topics.extend(settings.outputs.iter().map(String::as_str));
     admin.wait_for(&topics)?;
@@ -17,21 +19,17 @@ pub(super) fn look_around(env: &Env, admin: &Admin, settings: &Settings, layout:
     if input.topic_id.is_zero() {
         bail!("the broker gives {} no id: topics have one since Kafka 2.8, and the state needs it", settings.input);
     }
-    check_partitions(env, admin, settings, input.partitions)?;
+    check_partitions(&env.ask("list the topics", || admin.list())?, settings, input.partitions)?;
     check_cleanup(env, admin, &settings.changelog)?;
-    Ok(Expected {
-        layout,
-        group: settings.group.clone(),
-        input: settings.input.clone(),
-        topic_id: input.topic_id.to_string(),
-        partitions: input.partitions,
-        changelog: settings.changelog.clone(),
-    })
+    Ok(Input { topic_id: input.topic_id.to_string(), partitions: input.partitions })
 }
 
 /// Partition n of the changelog belongs to partition n of the input, for as long as both have as many as at the start.
-pub(super) fn check_partitions(env: &Env, admin: &Admin, settings: &Settings, expected: i32) -> anyhow::Result<()> {
-    let there = env.ask("list the topics", || admin.list())?;
+pub(super) fn check_partitions(
+    there: &BTreeMap<String, i32>,
+    settings: &Settings,
+    expected: i32,
+) -> anyhow::Result<()> {
     for topic in [&settings.input, &settings.changelog] {
         let found = there.get(topic).copied().unwrap_or(0);
         if found != expected {
