@@ -1,8 +1,9 @@
 //! The metrics of one window of one symbol: the records of `aggregated-metrics`.
 
 use crate::decimal::Decimal;
-use crate::interval::Span;
+use crate::interval::Interval;
 use crate::price::{Price, Quantity};
+use crate::span::Span;
 use crate::words::words;
 
 words! {
@@ -35,6 +36,8 @@ words! {
         ZeroVolume = "zero_volume",
         /// The exact quotient needs more than 20 digits before the point.
         Precision = "precision",
+        /// Bars do not tell at which prices their volume was traded.
+        FromBars = "from_bars",
     }
 }
 
@@ -44,6 +47,13 @@ pub struct Input {
     pub partition: i32,
     pub first_offset: i64,
     pub last_offset: i64,
+}
+
+/// The bars that a record was rolled up from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bars {
+    pub interval: Interval,
+    pub count: u64,
 }
 
 /// One emission of one window. `(symbol, window, window_start, rev)` is its identity; the highest `rev` is what
@@ -94,4 +104,6 @@ pub struct Metrics {
     pub backfilled: u64,
     /// Hash of the configuration that made it.
     pub config: String,
+    /// Of a roll-up only: then no trade is counted, and what only trades tell is `None`.
+    pub bars: Option<Bars>,
 }

@@ -82,6 +82,24 @@ pub fn parse_date(text: &str) -> Option<i64> {
     at(days(text.as_bytes())?, 0, 0)
 }
 
+/// The first instant of the UTC month that holds `ns`.
+pub(crate) fn month_of(ns: i64) -> i64 {
+    let civil = Civil::of(ns);
+    first_of(civil.year, civil.month.into()).unwrap_or(i64::MIN)
+}
+
+/// The first instant of the UTC month after the one that holds `ns`.
+pub(crate) fn next_month_of(ns: i64) -> i64 {
+    let civil = Civil::of(ns);
+    let next =
+        if civil.month == 12 { first_of(civil.year + 1, 1) } else { first_of(civil.year, i64::from(civil.month) + 1) };
+    next.unwrap_or(i64::MAX)
+}
+
+fn first_of(year: i32, month: i64) -> Option<i64> {
+    at(days_of(year.into(), month, 1), 0, 0)
+}
+
 fn at(days: i64, seconds: i64, fraction: i64) -> Option<i64> {
     let ns = i128::from(days * 86_400 + seconds) * i128::from(NS_PER_SECOND) + i128::from(fraction);
     i64::try_from(ns).ok()

@@ -2,7 +2,7 @@
 
 use harness::{Common, Duration, Flag};
 use market::Span;
-use market::window::{Emit, Layout, Options};
+use market::window::{Emit, Options, Rollup};
 use serde::{Deserialize, Serialize};
 use streams::{KafkaConfig, topic};
 
@@ -20,6 +20,7 @@ pub struct Config {
     pub transactional_id: String,
     pub commit_interval: Duration,
     pub windows: Vec<Span>,
+    pub rollups: Vec<Rollup>,
     pub out_of_orderness: Duration,
     pub lateness: Duration,
     pub idle: Duration,
@@ -31,7 +32,7 @@ pub struct Config {
 
 const DOCS: &[(&str, &str)] = &[
     ("group", "Consumer group. Several aggregators of one group share the partitions."),
-    ("input", "Topic of the trades."),
+    ("input", "Topic of the trades and bars."),
     ("output", "Topic of the metrics."),
     ("state", "Compacted topic that holds the open windows; as many partitions as the input."),
     ("dead_letters", "Topic for records that cannot be read, and for trades that came too late."),
@@ -46,7 +47,13 @@ const DOCS: &[(&str, &str)] = &[
     ),
     (
         "windows",
-        "A size (`1m`: one after the other) or size/slide (`5m/1m`: of five minutes, every minute), aligned to 1970 UTC.",
+        "A size (`1m`: one after the other) or size/slide (`5m/1m`: of five minutes, every minute), aligned to 1970 UTC; \
+         or `1w`, from Monday to Monday, and `1mo`, both of UTC.",
+    ),
+    (
+        "rollups",
+        "What bars are rolled up into: `bars` (their length) and `windows`, one after the other. A window may be asked for \
+         once, here or in `windows` above. Bars of other lengths are counted as `other_kind`.",
     ),
     (
         "out_of_orderness",
@@ -94,6 +101,7 @@ impl Default for Config {
             transactional_id: String::new(),
             commit_interval: Duration::from_millis(20),
             windows: options.windows,
+            rollups: options.rollups,
             out_of_orderness: ns(options.out_of_orderness_ns),
             lateness: ns(options.lateness_ns),
             idle: ns(options.idle_ns),
@@ -113,6 +121,7 @@ impl Config {
     pub(crate) fn options(&self) -> Options {
         Options {
             windows: self.windows.clone(),
+            rollups: self.rollups.clone(),
             out_of_orderness_ns: self.out_of_orderness.as_ns(),
             lateness_ns: self.lateness.as_ns(),
             idle_ns: self.idle.as_ns(),
@@ -147,8 +156,7 @@ impl harness::Config for Config {
                 return Err(format!("{key}: expected a name"));
             }
         }
-        Layout::new(&self.windows).map_err(|error| format!("windows: {error}"))?;
-        Ok(())
+        self.options().check().map_err(|error| format!("windows: {error}"))
     }
 }
 
@@ -165,6 +173,7 @@ mod tests {
         assert_eq!(config.options(), Options::default());
         let windows: Vec<String> = config.windows.iter().map(Span::to_string).collect();
         assert_eq!(windows, ["1m", "5m/1m"]);
+        assert_eq!(serde_json::to_string(&config.rollups).unwrap(), r#"[{"bars":"1d","windows":["1w","1mo"]}]"#);
     }
 
     #[test]
@@ -173,5 +182,12 @@ mod tests {
         assert!(config.validate().unwrap_err().starts_with("windows: no window is asked for"));
         let config = Config { windows: vec!["1h/1ms".parse().unwrap()], ..Config::default() };
         assert!(config.validate().unwrap_err().contains("3600000 windows of `1h/1ms` would overlap"));
+        let config =
+            Config { rollups: [Config::default().rollups, Config::default().rollups].concat(), ..Config::default() };
+        assert!(config.validate().unwrap_err().contains("two roll-ups of bars of 1d"));
+        let config = Config { windows: vec!["1w".parse().unwrap()], ..Config::default() };
+        assert!(config.validate().unwrap_err().contains("`1w` is asked for twice"));
+        let config = Config { windows: vec!["1w".parse().unwrap()], rollups: Vec::new(), ..Config::default() };
+        config.validate().unwrap();
     }
 }

@@ -135,6 +135,6 @@ fn a_broker_that_comes_late_loses_nothing() {
     let output = child.wait_with_output().expect("finflow ends");
     let summary = summary(&output);
     assert_eq!(produced(&summary, "raw-market-data"), 60, "{summary}");
-    assert_eq!(outcome(&summary, "other_kind"), 60, "{summary}");
+    assert_eq!(outcome(&summary, "folded"), 60, "{summary}");
     runtime.block_on(broker.stop());
 }

@@ -5,7 +5,7 @@ use super::error::{DecodeError, Reason};
 use super::fields::{Fields, fields};
 use super::write::Object;
 use crate::json::Raw;
-use crate::metrics::{ClosedBy, Input, Metrics, Quality, VwapReason};
+use crate::metrics::{Bars, ClosedBy, Input, Metrics, Quality, VwapReason};
 
 /// The word in `kind`.
 const KIND: &str = "metrics";
@@ -44,6 +44,8 @@ fields! {
         Duplicate = "duplicate",
         Backfilled = "backfilled",
         Config = "config",
+        BarInterval = "bar_interval",
+        BarCount = "bar_count",
     }
 }
 
@@ -96,6 +98,7 @@ impl Metrics {
             duplicate: fields.narrow(Field::Duplicate)?,
             backfilled: fields.narrow(Field::Backfilled)?,
             config: fields.string(Field::Config)?,
+            bars: bars(&fields)?,
         })
     }
 
@@ -138,8 +141,17 @@ impl Metrics {
         object.count("duplicate", self.duplicate);
         object.count("backfilled", self.backfilled);
         object.text("config", &self.config);
+        if let Some(bars) = self.bars {
+            object.text("bar_interval", &bars.interval.to_string());
+            object.count("bar_count", bars.count);
+        }
         object.close();
     }
+}
+
+fn bars(fields: &Fields<Field>) -> Result<Option<Bars>, DecodeError> {
+    let interval = fields.opt_word(Field::BarInterval, |text| text.parse().ok())?;
+    interval.map(|interval| Ok(Bars { interval, count: fields.narrow(Field::BarCount)? })).transpose()
 }
 
 fn input(fields: &Fields<Field>) -> Result<Input, DecodeError> {

@@ -16,16 +16,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::decimal::Decimal;
 use crate::metrics::Metrics;
 
+use super::cut::floor;
 use super::fold::{Counts, Input, Outcome, Settings};
-use super::layout::floor;
 use super::pane::{Folded, Pane};
 use super::path::{Order, Step, Tick};
 use super::seen::{Id, Seen};
 
+mod bar;
 mod close;
 mod save;
 
-pub(crate) use save::{Part, VERSION};
+pub(crate) use save::{Key, OLDEST, VERSION};
 
 /// Gaps kept per symbol; the oldest goes first.
 const MAX_GAPS: usize = 1_024;
@@ -35,6 +36,8 @@ const NEVER: i64 = i64::MIN;
 
 pub(crate) struct Book {
     pub symbol: Box<str>,
+    /// Whose settings are its.
+    pub shelf: usize,
     /// Names of venues; their places here are their numbers in `seen`.
     venues: Vec<Box<str>>,
     grids: Vec<Lane>,
@@ -106,14 +109,15 @@ struct Saved {
     changed: BTreeSet<i64>,
     /// Stretches that are being restored.
     restored: BTreeMap<i64, Vec<Tick>>,
-    /// Saved panes that are gone: length, start.
-    gone: Vec<(i64, i64)>,
+    /// Saved panes that are gone, as their keys name them.
+    gone: Vec<String>,
 }
 
 impl Book {
-    pub fn new(symbol: &str, settings: &Settings) -> Self {
+    pub fn new(symbol: &str, shelf: usize, settings: &Settings) -> Self {
         Self {
             symbol: symbol.into(),
+            shelf,
             venues: Vec::new(),
             grids: settings.layout.grids.iter().map(|_| Lane::default()).collect(),
             tail: VecDeque::new(),
@@ -195,7 +199,7 @@ impl Book {
     /// A duplicate is told in the records of its time, as long as there are any.
     fn note_duplicate(&mut self, settings: &Settings, time: i64) {
         for (grid, lane) in self.grids.iter_mut().enumerate() {
-            let start = floor(time, settings.layout.grids[grid].pane);
+            let start = settings.layout.grids[grid].cut.floor(time);
             if let Some(pane) = lane.find(start) {
                 pane.add_duplicate();
                 self.clock.at_rest = false;
@@ -206,7 +210,7 @@ impl Book {
     /// Adds to the pane of one grid, making it if need be.
     fn add(&mut self, settings: &Settings, grid: usize, folded: &Folded) {
         let time = folded.tick.order.time;
-        let start = floor(time, settings.layout.grids[grid].pane);
+        let start = settings.layout.grids[grid].cut.floor(time);
         let lane = &mut self.grids[grid];
         if lane.since.is_none_or(|since| time < since) {
             lane.since = Some(time);

@@ -1,7 +1,8 @@
 //! The record of a window, from its sums and its path. Everything is rounded here, once.
 
 use crate::decimal::Decimal;
-use crate::metrics::{ClosedBy, Input, Metrics, Quality, VwapReason};
+use crate::interval::Interval;
+use crate::metrics::{Bars, ClosedBy, Input, Metrics, Quality, VwapReason};
 use crate::price::{Price, Quantity};
 use crate::wide::Wide;
 
@@ -62,19 +63,15 @@ pub(crate) struct Content<'a> {
     pub coverage: Coverage,
 }
 
-pub(crate) fn metrics(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
-    let Content { symbol, start, sums, path, coverage, .. } = *content;
+/// What trades and bars tell alike; the rest is undefined.
+fn common(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
+    let Content { symbol, start, sums, coverage, .. } = *content;
     let window = &settings.layout.windows[content.window];
-    let end = start.saturating_add(window.size);
-    let exact = |value: Option<Decimal>| if sums.overflow { None } else { value };
-    let vwap = exact(sums.quote.divide(sums.volume));
-    let no_vwap = if sums.volume.is_zero() { VwapReason::ZeroVolume } else { VwapReason::Precision };
-    let trades = i64::try_from(sums.trades).unwrap_or(i64::MAX);
     Metrics {
         symbol: symbol.to_owned(),
         window: window.span,
         window_start: start,
-        window_end: end,
+        window_end: window.end_of(start),
         rev: told.rev,
         is_final: told.is_final,
         closed_by: told.closed_by,
@@ -83,17 +80,17 @@ pub(crate) fn metrics(settings: &Settings, content: &Content<'_>, told: Told) ->
         low: Some(Price::new(sums.low)),
         close: Some(Price::new(sums.close.price)),
         volume: size(sums.volume),
-        quote_volume: exact(sums.quote.product_sum()),
-        vwap,
-        vwap_reason: vwap.is_none().then_some(no_vwap),
-        twap: path.twap(end),
-        average: exact(sums.prices.divide(Wide::count(trades))),
+        quote_volume: None,
+        vwap: None,
+        vwap_reason: None,
+        twap: None,
+        average: None,
         min: Some(Price::new(sums.low)),
         max: Some(Price::new(sums.high)),
         change_pct: change_pct(sums.open.price, sums.close.price),
-        trade_count: sums.trades,
-        volatility: path.volatility().and_then(|v| Decimal::from_f64(v, VOLATILITY_DIGITS)),
-        buy_volume: (sums.sided > 0).then(|| size(sums.buys)),
+        trade_count: 0,
+        volatility: None,
+        buy_volume: None,
         partial: coverage.partial,
         quality: coverage.quality(sums.backfilled),
         input: Input { partition: settings.partition, first_offset: sums.first_offset, last_offset: sums.last_offset },
@@ -101,5 +98,40 @@ pub(crate) fn metrics(settings: &Settings, content: &Content<'_>, told: Told) ->
         duplicate: sums.duplicate,
         backfilled: sums.backfilled,
         config: settings.config.clone(),
+        bars: None,
+    }
+}
+
+pub(crate) fn metrics(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
+    let Content { sums, path, .. } = *content;
+    let common = common(settings, content, told);
+    if let Some(interval) = settings.bars {
+        return rolled_up(interval, sums, common);
+    }
+    let exact = |value: Option<Decimal>| if sums.overflow { None } else { value };
+    let vwap = exact(sums.quote.divide(sums.volume));
+    let no_vwap = if sums.volume.is_zero() { VwapReason::ZeroVolume } else { VwapReason::Precision };
+    let trades = i64::try_from(sums.trades).unwrap_or(i64::MAX);
+    Metrics {
+        quote_volume: exact(sums.quote.product_sum()),
+        vwap,
+        vwap_reason: vwap.is_none().then_some(no_vwap),
+        twap: path.twap(common.window_end),
+        average: exact(sums.prices.divide(Wide::count(trades))),
+        trade_count: sums.trades,
+        volatility: path.volatility().and_then(|v| Decimal::from_f64(v, VOLATILITY_DIGITS)),
+        buy_volume: (sums.sided > 0).then(|| size(sums.buys)),
+        ..common
+    }
+}
+
+/// Bars tell prices and volumes, and their quote volume where each of them does; nothing of the trades they were made of.
+fn rolled_up(interval: Interval, sums: &Sums, common: Metrics) -> Metrics {
+    let quote_is_known = sums.sided == sums.trades && !sums.overflow;
+    Metrics {
+        quote_volume: if quote_is_known { sums.quote.product_sum() } else { None },
+        vwap_reason: Some(VwapReason::FromBars),
+        bars: Some(Bars { interval, count: sums.trades }),
+        ..common
     }
 }

@@ -11,6 +11,8 @@
 
 use std::collections::VecDeque;
 
+use crate::interval::Interval;
+
 use super::bytes::{Reader, Short, Writer};
 
 /// Ranges in one saved value: rewriting a chunk stays cheap, and one insertion moves at most 4 KiB.
@@ -28,6 +30,13 @@ impl Id {
             Some(number) => Self(number.into()),
             None => Self(1 << 127 | fnv128(text.as_bytes()) >> 1),
         }
+    }
+
+    /// A bar by its start. Those of a series without holes are neighbours: one range, however many there are.
+    pub fn of_start(start: i64, interval: Interval) -> Self {
+        let since = start.wrapping_sub(i64::MIN) as u64;
+        let aligned = start.rem_euclid(interval.ns()) == 0;
+        Self(if aligned { (since / interval.ns().unsigned_abs()).into() } else { 1 << 127 | u128::from(since) })
     }
 
     /// The id as a number, where it is one: the order of trades at the same instant.

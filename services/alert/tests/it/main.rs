@@ -121,6 +121,7 @@ fn minute(symbol: &str, n: i64, close: &str, change_pct: &str) -> Metrics {
         duplicate: 0,
         backfilled: 0,
         config: String::new(),
+        bars: None,
     }
 }
 

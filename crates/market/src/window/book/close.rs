@@ -47,7 +47,7 @@ impl Book {
         events.sort_unstable();
         self.fired = to;
         for event in events {
-            let start = event.end - settings.layout.windows[event.window].size;
+            let start = settings.layout.windows[event.window].start_of(event.end);
             let version = self.version(settings, event.window, start);
             let mark = self.marks.get(&(event.window, start)).copied();
             let told = mark.is_some_and(|m| m.by_clock && m.version == version);
@@ -69,7 +69,7 @@ impl Book {
             while panes.front().is_some_and(|p| settings.layout.last_end(grid, p.start) <= horizon) {
                 let pane = panes.pop_front().expect("the loop has just looked at it");
                 if pane.saved {
-                    self.saved.gone.push((settings.layout.grids[grid].pane, pane.start));
+                    self.saved.gone.push(format!("pane/{}/{}", settings.layout.grids[grid].name, pane.start));
                 }
             }
         }
@@ -102,13 +102,14 @@ impl Book {
         let panes = &self.grids[window.grid].panes;
         let mut end = window.next_end(after);
         while end <= upto {
-            let first = panes.partition_point(|p| p.start < end.saturating_sub(window.size));
+            let start = window.start_of(end);
+            let first = panes.partition_point(|p| p.start < start);
             match panes.get(first) {
                 None => return,
                 // Nothing in this window: on to the first that holds the next pane.
                 Some(pane) if pane.start >= end => end = window.next_end(pane.start),
                 Some(_) if !more(end) => return,
-                Some(_) => end = end.saturating_add(window.slide),
+                Some(_) => end = window.next_end(end),
             }
         }
     }
@@ -116,8 +117,9 @@ impl Book {
     fn panes(&self, settings: &Settings, window: usize, start: i64) -> impl Iterator<Item = &Pane> {
         let window = &settings.layout.windows[window];
         let panes = &self.grids[window.grid].panes;
+        let end = window.end_of(start);
         let from = panes.partition_point(|p| p.start < start);
-        let to = panes.partition_point(|p| p.start < start.saturating_add(window.size));
+        let to = panes.partition_point(|p| p.start < end);
         panes.range(from..to)
     }
 
@@ -131,7 +133,7 @@ impl Book {
 
     fn coverage(&self, settings: &Settings, window: usize, start: i64) -> record::Coverage {
         let window = &settings.layout.windows[window];
-        let end = start.saturating_add(window.size);
+        let end = window.end_of(start);
         record::Coverage {
             partial: self.grids[window.grid].since.is_some_and(|since| start < since),
             gap: self.gaps.iter().any(|(from, to)| *from < end && *to >= start),
@@ -148,7 +150,7 @@ impl Book {
         closed_by: Option<ClosedBy>,
         out: &mut Vec<Metrics>,
     ) {
-        let end = start.saturating_add(settings.layout.windows[window].size);
+        let end = settings.layout.windows[window].end_of(start);
         let mut panes = self.panes(settings, window, start);
         let Some(first) = panes.next() else { return };
         let (mut sums, mut path) = (first.sums.clone(), first.path.clone());
@@ -200,7 +202,7 @@ impl Book {
 
     /// Whether readers have not been told yet what the window holds now.
     fn changed(&self, settings: &Settings, window: usize, end: i64) -> bool {
-        let start = end - settings.layout.windows[window].size;
+        let start = settings.layout.windows[window].start_of(end);
         self.marks.get(&(window, start)).is_none_or(|m| m.version != self.version(settings, window, start))
     }
 
@@ -226,7 +228,7 @@ impl Book {
         }
         events.sort_unstable();
         for event in events {
-            let start = event.end - settings.layout.windows[event.window].size;
+            let start = settings.layout.windows[event.window].start_of(event.end);
             let closed_by = (event.end <= watermark).then_some(ClosedBy::EventTime);
             self.tell(settings, event.window, start, false, closed_by, out);
         }
@@ -240,7 +242,7 @@ impl Book {
         let mut events = Vec::new();
         for window in 0..settings.layout.windows.len() {
             self.windows_ending(settings, window, self.horizon(settings), i64::MAX, |end| {
-                let start = end - settings.layout.windows[window].size;
+                let start = settings.layout.windows[window].start_of(end);
                 let told = self.marks.get(&(window, start)).is_some_and(|m| m.by_clock);
                 if told && !self.changed(settings, window, end) {
                     return;
@@ -254,7 +256,7 @@ impl Book {
         }
         events.sort_unstable();
         for event in events {
-            let start = event.end - settings.layout.windows[event.window].size;
+            let start = settings.layout.windows[event.window].start_of(event.end);
             self.tell(settings, event.window, start, true, Some(ClosedBy::Clock), out);
         }
         self.clock.at_rest = !waiting;

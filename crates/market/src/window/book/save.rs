@@ -1,44 +1,62 @@
 //! The state of a book as keys and values of the changelog, and back.
 //!
 //! Only what changed since the last save is written; one transaction holds all of it, so a restored book is exactly the book that
-//! was saved, and goes on exactly as it would have. Keys are `<symbol>#<part>`:
+//! was saved, and goes on exactly as it would have. Keys are `<symbol>#<part>`, those of a roll-up `<symbol>#bars/<interval>/<part>`:
 //!
 //! | part | value |
 //! |---|---|
 //! | `head` | times, what was told, and the tail while it is short |
-//! | `pane/<length>/<start>` | one pane |
+//! | `pane/<grid>/<start>` | one pane; the grid by the length of its panes, or by its window |
 //! | `ids/<venue>/<bucket>/<chunk>` | ranges of trade ids |
 //! | `tail/<start>` | a stretch of a tail that is long |
+//!
+//! Version 1 named grids in the head by their length; it is read, and written anew as version 2 with the next change.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::{Book, Mark, Pane, Tick};
 use crate::decimal::Decimal;
+use crate::interval::Interval;
 use crate::window::bytes::{Reader, Short, Writer};
+use crate::window::cut::floor;
 use crate::window::fold::Settings;
-use crate::window::layout::floor;
 
 /// The version byte of every value.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
+/// The oldest version that is still read.
+pub(crate) const OLDEST: u8 = 1;
 /// A tail of up to this many trades is kept in the head.
 const INLINE: usize = 64;
 
 /// A part of a book, as its key names it.
-pub(crate) enum Part {
+pub(crate) enum Part<'a> {
     Head,
-    Pane { length: i64, start: i64 },
+    Pane { grid: &'a str, start: i64 },
     Ids { venue: u8, bucket: i64, chunk: u32 },
     Tail { start: i64 },
 }
 
-impl Part {
-    /// The symbol and the part of a key of the changelog.
-    pub fn parse(key: &str) -> Option<(&str, Part)> {
-        let (symbol, part) = key.rsplit_once('#')?;
+/// What a key of the changelog names.
+pub(crate) struct Key<'a> {
+    pub symbol: &'a str,
+    /// Of the bars of this length; of trades where there is none.
+    pub bars: Option<Interval>,
+    pub part: Part<'a>,
+}
+
+impl<'a> Key<'a> {
+    pub fn parse(key: &'a str) -> Option<Self> {
+        let (symbol, mut part) = key.rsplit_once('#')?;
+        let mut bars = None;
+        if let Some(rest) = part.strip_prefix("bars/") {
+            let (interval, rest) = rest.split_once('/')?;
+            (bars, part) = (Some(interval.parse().ok()?), rest);
+        }
         let mut words = part.split('/');
         let part = match words.next()? {
             "head" => Part::Head,
-            "pane" => Part::Pane { length: words.next()?.parse().ok()?, start: words.next()?.parse().ok()? },
+            "pane" => Part::Pane { grid: words.next()?, start: words.next()?.parse().ok()? },
             "ids" => Part::Ids {
                 venue: words.next()?.parse().ok()?,
                 bucket: words.next()?.parse().ok()?,
@@ -47,17 +65,22 @@ impl Part {
             "tail" => Part::Tail { start: words.next()?.parse().ok()? },
             _ => return None,
         };
-        words.next().is_none().then_some((symbol, part))
+        words.next().is_none().then_some(Key { symbol, bars, part })
+    }
+
+    /// What the keys of a book begin with.
+    pub fn prefix(symbol: &str, bars: Option<Interval>) -> String {
+        bars.map_or_else(|| format!("{symbol}#"), |interval| format!("{symbol}#bars/{interval}/"))
     }
 }
 
 impl Book {
     /// Hands out every key that changed and its new value, or `None` for a key that is to go.
     pub fn save(&mut self, settings: &Settings, mut put: impl FnMut(&str, Option<&[u8]>)) {
-        let symbol = &self.symbol;
+        let prefix = &Key::prefix(&self.symbol, settings.bars);
         let mut w = Writer::default();
-        for (length, start) in self.saved.gone.drain(..) {
-            put(&format!("{symbol}#pane/{length}/{start}"), None);
+        for part in self.saved.gone.drain(..) {
+            put(&format!("{prefix}{part}"), None);
         }
         for (lane, grid) in self.grids.iter_mut().zip(&settings.layout.grids) {
             for pane in lane.panes.iter_mut().filter(|p| p.dirty) {
@@ -65,20 +88,26 @@ impl Book {
                 w.byte(VERSION);
                 pane.write(&mut w);
                 (pane.dirty, pane.saved) = (false, true);
-                put(&format!("{symbol}#pane/{}/{}", grid.pane, pane.start), Some(&w.bytes));
+                put(&format!("{prefix}pane/{}/{}", grid.name, pane.start), Some(&w.bytes));
             }
         }
         self.seen
-            .save(VERSION, |bucket, venue, chunk, value| put(&format!("{symbol}#ids/{venue}/{bucket}/{chunk}"), value));
-        self.save_tail(settings, &mut w, &mut put);
+            .save(VERSION, |bucket, venue, chunk, value| put(&format!("{prefix}ids/{venue}/{bucket}/{chunk}"), value));
+        self.save_tail(settings, prefix, &mut w, &mut put);
         w.bytes.clear();
         w.byte(VERSION);
         self.write_head(settings, &mut w);
-        put(&format!("{}#head", self.symbol), Some(&w.bytes));
+        put(&format!("{prefix}head"), Some(&w.bytes));
     }
 
     /// A long tail goes to slots of its own, so that a busy symbol does not rewrite all of it in every transaction.
-    fn save_tail(&mut self, settings: &Settings, w: &mut Writer, put: &mut impl FnMut(&str, Option<&[u8]>)) {
+    fn save_tail(
+        &mut self,
+        settings: &Settings,
+        prefix: &str,
+        w: &mut Writer,
+        put: &mut impl FnMut(&str, Option<&[u8]>),
+    ) {
         let mut slots = BTreeSet::new();
         if self.tail.len() > INLINE {
             let ticks = self.tail.make_contiguous();
@@ -91,12 +120,12 @@ impl Book {
                     w.bytes.clear();
                     w.byte(VERSION);
                     write_ticks(stretch.iter(), w);
-                    put(&format!("{}#tail/{slot}", self.symbol), Some(&w.bytes));
+                    put(&format!("{prefix}tail/{slot}"), Some(&w.bytes));
                 }
             }
         }
         for slot in self.saved.slots.difference(&slots) {
-            put(&format!("{}#tail/{slot}", self.symbol), None);
+            put(&format!("{prefix}tail/{slot}"), None);
         }
         self.saved.slots = slots;
         self.saved.changed.clear();
@@ -117,7 +146,7 @@ impl Book {
         }
         w.unsigned(self.grids.len() as u128);
         for (lane, grid) in self.grids.iter().zip(&settings.layout.grids) {
-            w.signed(grid.pane.into());
+            w.text(&grid.name);
             w.signed(grid.longest.into());
             w.byte(lane.since.is_some().into());
             w.signed(lane.since.unwrap_or(0).into());
@@ -139,16 +168,22 @@ impl Book {
     }
 
     /// Takes back one part; `None` takes it away again. [`Book::restored`] must follow the last.
-    pub fn restore(&mut self, settings: &Settings, part: Part, value: Option<&mut Reader<'_>>) -> Result<(), Short> {
+    pub fn restore(
+        &mut self,
+        settings: &Settings,
+        part: Part<'_>,
+        version: u8,
+        value: Option<&mut Reader<'_>>,
+    ) -> Result<(), Short> {
         match (part, value) {
-            (Part::Head, Some(r)) => self.read_head(settings, r)?,
+            (Part::Head, Some(r)) => self.read_head(settings, version, r)?,
             // Without its head a symbol has no other part left either: they go in one transaction.
             (Part::Head, None) => {}
-            (Part::Pane { length, start }, value) => {
-                let grid = settings.layout.grids.iter().position(|g| g.pane == length);
+            (Part::Pane { grid: name, start }, value) => {
+                let grid = settings.layout.grids.iter().position(|g| g.name == name);
                 let Some(lane) = grid.map(|g| &mut self.grids[g]) else {
                     // Of windows this run does not have; their panes are to go.
-                    value.is_some().then(|| self.saved.gone.push((length, start)));
+                    value.is_some().then(|| self.saved.gone.push(format!("pane/{name}/{start}")));
                     return Ok(());
                 };
                 lane.panes.retain(|p| p.start != start);
@@ -173,7 +208,7 @@ impl Book {
         Ok(())
     }
 
-    fn read_head(&mut self, settings: &Settings, r: &mut Reader<'_>) -> Result<(), Short> {
+    fn read_head(&mut self, settings: &Settings, version: u8, r: &mut Reader<'_>) -> Result<(), Short> {
         self.latest = r.int()?;
         self.watermark = r.int()?;
         self.over = r.int()?;
@@ -188,8 +223,9 @@ impl Book {
             _ => Some((r.int()?, Decimal::from_units(r.signed()?).ok_or(Short)?)),
         };
         for _ in 0..r.count()? {
-            let (length, longest, some, since) = (r.int::<i64>()?, r.int::<i64>()?, r.byte()?, r.int()?);
-            if let Some(grid) = settings.layout.grids.iter().position(|g| g.pane == length) {
+            let name = if version == 1 { r.int::<i64>()?.to_string().into() } else { Cow::from(r.text()?) };
+            let (longest, some, since) = (r.int::<i64>()?, r.byte()?, r.int()?);
+            if let Some(grid) = settings.layout.grids.iter().position(|g| g.name == name) {
                 // A longer window than before finds some of its panes gone: it is whole only from here on.
                 let is_longer = settings.layout.grids[grid].longest > longest;
                 self.grids[grid].since = (some != 0).then_some(if is_longer { self.latest } else { since });

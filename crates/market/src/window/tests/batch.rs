@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::interval::Span;
 use crate::metrics::{Quality, VwapReason};
+use crate::span::Span;
+use crate::time::{Civil, NS_PER_DAY as DAY};
 use crate::wide::Wide;
 
 fn sum(values: impl Iterator<Item = Wide>) -> Wide {
@@ -19,26 +20,56 @@ fn sort_key(p: &Print) -> (i64, u64, i64) {
 /// Every window that holds a trade, as [`content`] leaves it.
 pub(crate) fn metrics(symbol: &str, prints: &[Print], spans: &[Span], config: &str) -> Vec<Metrics> {
     let first = prints.iter().map(|p| p.time).min().unwrap_or(0);
-    let mut windows: BTreeMap<(Span, i64), Vec<&Print>> = BTreeMap::new();
+    let mut windows: BTreeMap<(Span, i64, i64), Vec<&Print>> = BTreeMap::new();
     for print in prints {
         for span in spans {
-            let slide = span.slide().ns();
-            let mut start = print.time.div_euclid(slide) * slide;
-            while start > print.time - span.size().ns() {
-                windows.entry((*span, start)).or_default().push(print);
-                start -= slide;
+            for (start, end) in around(*span, print.time) {
+                windows.entry((*span, start, end)).or_default().push(print);
             }
         }
     }
-    let records = windows.into_iter().map(|((span, start), mut trades)| {
+    let records = windows.into_iter().map(|((span, start, end), mut trades)| {
         trades.sort_by_key(|p| sort_key(p));
-        record(symbol, span, start, &trades, start < first, config)
+        record(symbol, span, (start, end), &trades, start < first, config)
     });
     records.collect()
 }
 
-fn record(symbol: &str, span: Span, start: i64, trades: &[&Print], partial: bool, config: &str) -> Metrics {
-    let end = start + span.size().ns();
+/// Every window that holds `time`: start and end.
+fn around(span: Span, time: i64) -> Vec<(i64, i64)> {
+    match span.to_string().as_str() {
+        "1w" => {
+            // Day by day back to a Monday: four days after 1970 began, there was one.
+            let mut day = time.div_euclid(DAY);
+            while (day - 4).rem_euclid(7) != 0 {
+                day -= 1;
+            }
+            vec![(day * DAY, (day + 7) * DAY)]
+        }
+        "1mo" => {
+            let month = |day: i64| Civil::of(day * DAY).date()[..7].to_owned();
+            let today = time.div_euclid(DAY);
+            let first = (0..).map(|n| today - n).find(|day| month(day - 1) != month(today)).unwrap();
+            let next = (1..).map(|n| today + n).find(|day| month(*day) != month(today)).unwrap();
+            vec![(first * DAY, next * DAY)]
+        }
+        _ => {
+            let (size, slide) = (span.size().ns(), span.slide().ns());
+            let last = time.div_euclid(slide) * slide;
+            let starts = (0..).map(|n| last - n * slide).take_while(|start| *start > time - size);
+            starts.map(|start| (start, start + size)).collect()
+        }
+    }
+}
+
+fn record(
+    symbol: &str,
+    span: Span,
+    (start, end): (i64, i64),
+    trades: &[&Print],
+    partial: bool,
+    config: &str,
+) -> Metrics {
     let (open, close) = (trades[0].price, trades[trades.len() - 1].price);
     let high = trades.iter().map(|t| t.price).max().unwrap();
     let low = trades.iter().map(|t| t.price).min().unwrap();
@@ -81,6 +112,7 @@ fn record(symbol: &str, span: Span, start: i64, trades: &[&Print], partial: bool
         duplicate: 0,
         backfilled: 0,
         config: config.to_owned(),
+        bars: None,
     }
 }
 

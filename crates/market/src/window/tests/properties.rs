@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::interval::Span;
+use crate::span::Span;
 
 /// `PROPTEST_CASES` asks for more.
 fn cases() -> ProptestConfig {
@@ -24,6 +24,7 @@ fn some_windows() -> impl Strategy<Value = Vec<Span>> {
         Just(spans(&["1s", "1m", "5m/1m", "1h"])),
         Just(spans(&["30s/1s", "7s"])),
         Just(spans(&["1d", "2s"])),
+        Just(spans(&["1w", "1m", "1mo"])),
     ]
 }
 
@@ -38,6 +39,7 @@ fn some_options() -> impl Strategy<Value = Options> {
         idle_ns: 5 * S,
         emit,
         throttle_ns: S,
+        rollups: Vec::new(),
     })
 }
 

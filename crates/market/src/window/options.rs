@@ -1,0 +1,153 @@
+//! What is asked of the windows, and that worked out.
+
+use crate::interval::Interval;
+use crate::span::Span;
+
+use super::layout::{Layout, LayoutError};
+
+/// When records are told besides the final ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Emit {
+    /// When a window closes, and when a late trade revises it.
+    #[default]
+    OnClose,
+    /// While a window is open, no more often than the throttle, and when it is final.
+    OnUpdate,
+    Both,
+}
+
+/// The windows that bars of one length are rolled up into.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollup {
+    /// Their length.
+    pub bars: Interval,
+    pub windows: Vec<Span>,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Of trades.
+    pub windows: Vec<Span>,
+    /// Of bars, by their length.
+    pub rollups: Vec<Rollup>,
+    /// How far behind the latest trade of its symbol a trade may come and still be in time.
+    pub out_of_orderness_ns: i64,
+    /// How long after its end, by event time, a window still takes trades.
+    pub lateness_ns: i64,
+    /// How long, beyond the lateness, a symbol must be silent before the clock closes its windows.
+    pub idle_ns: i64,
+    pub emit: Emit,
+    /// The shortest time between two updates of one symbol.
+    pub throttle_ns: i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let hop =
+            Span::hopping(Interval::from_ns(5 * Interval::MINUTE.ns()).unwrap_or(Interval::MINUTE), Interval::MINUTE);
+        Self {
+            windows: [Some(Span::tumbling(Interval::MINUTE)), hop].into_iter().flatten().collect(),
+            rollups: vec![Rollup { bars: Interval::DAY, windows: vec![Span::WEEK, Span::MONTH] }],
+            out_of_orderness_ns: 2 * Interval::SECOND.ns(),
+            lateness_ns: 0,
+            idle_ns: 5 * Interval::SECOND.ns(),
+            emit: Emit::default(),
+            throttle_ns: Interval::SECOND.ns(),
+        }
+    }
+}
+
+impl Options {
+    /// Whether windows like these can be served.
+    pub fn check(&self) -> Result<(), LayoutError> {
+        Settings::all(self, 0).map(drop)
+    }
+}
+
+/// [`Options`] worked out, for one partition, for trades or for the bars of one length.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub layout: Layout,
+    /// The length of the bars, where it is bars.
+    pub bars: Option<Interval>,
+    /// The place of the first window among those of all settings.
+    pub first_window: usize,
+    pub partition: i32,
+    pub out_of_orderness: i64,
+    pub lateness: i64,
+    pub idle: i64,
+    pub emit: Emit,
+    pub throttle: i64,
+    /// Ids of trades are kept in stretches of this length.
+    pub bucket: i64,
+    /// Long tails are saved in stretches of this length.
+    pub slot: i64,
+    /// A hash of what decides over the content of records.
+    pub config: String,
+}
+
+impl Settings {
+    /// Those of trades, then those of each roll-up.
+    pub fn all(options: &Options, partition: i32) -> Result<Vec<Self>, LayoutError> {
+        let mut layouts = vec![(None, Layout::new(&options.windows)?)];
+        for rollup in &options.rollups {
+            if layouts.iter().any(|(bars, _)| *bars == Some(rollup.bars)) {
+                return Err(LayoutError::RollupTwice(rollup.bars));
+            }
+            layouts.push((Some(rollup.bars), Layout::of_bars(rollup.bars, &rollup.windows)?));
+        }
+        let mut spans: Vec<Span> = Vec::new();
+        let mut all = Vec::new();
+        for (bars, layout) in layouts {
+            let first_window = spans.len();
+            for window in &layout.windows {
+                if spans[..first_window].contains(&window.span) {
+                    return Err(LayoutError::Twice(window.span));
+                }
+                spans.push(window.span);
+            }
+            all.push(Self::new(options, partition, bars, layout, first_window));
+        }
+        Ok(all)
+    }
+
+    fn new(options: &Options, partition: i32, bars: Option<Interval>, layout: Layout, first_window: usize) -> Self {
+        let longest = layout.grids.iter().max_by_key(|g| g.longest).map_or(Interval::MINUTE.ns(), |g| g.pane);
+        let lateness = options.lateness_ns.max(0);
+        let out_of_orderness = options.out_of_orderness_ns.max(0);
+        let mut settings = Self {
+            layout,
+            bars,
+            first_window,
+            partition,
+            out_of_orderness,
+            lateness,
+            idle: options.idle_ns.max(0),
+            emit: options.emit,
+            throttle: options.throttle_ns.max(0),
+            bucket: longest,
+            slot: (out_of_orderness.saturating_add(lateness) / 16).max(1_000_000),
+            config: String::new(),
+        };
+        settings.config = settings.hash();
+        settings
+    }
+
+    /// Eight bytes in hexadecimal over what decides the content of final records: windows, out-of-orderness, lateness. Not over
+    /// what only decides when they are told.
+    fn hash(&self) -> String {
+        let mut text = format!("v1 out_of_orderness={} lateness={}", self.out_of_orderness, self.lateness);
+        if let Some(interval) = self.bars {
+            text.push_str(&format!(" bars={interval}"));
+        }
+        for window in &self.layout.windows {
+            text.push_str(&format!(" {}", window.span));
+        }
+        let hash =
+            text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+        format!("{hash:016x}")
+    }
+}
