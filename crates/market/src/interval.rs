@@ -22,6 +22,8 @@ pub enum IntervalError {
     Range(String),
     #[error("{0:?} does not slide evenly: the size must be a multiple of the slide")]
     Uneven(String),
+    #[error("{0:?} is no name of a calendar: up to twelve lower-case letters and digits, such as xnys")]
+    Name(String),
     #[error("{0:?} cannot slide: windows of the calendar follow each other")]
     Calendar(String),
 }

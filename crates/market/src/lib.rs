@@ -4,6 +4,7 @@
 //! comes from outside can make a function here panic.
 
 pub mod alert;
+pub mod calendar;
 pub mod codec;
 pub mod decimal;
 pub mod event;
@@ -18,8 +19,10 @@ pub mod window;
 
 mod json;
 mod words;
+mod zone;
 
 pub use alert::{Alert, AlertState, Coordinates, Direction, RuleKind};
+pub use calendar::{Calendar, CalendarError};
 pub use codec::{DecodeError, EventRef, Reason, TradeRef};
 pub use decimal::{Decimal, NumberError};
 pub use event::{Bar, Cancel, Correction, Event, Gap, GapCause, Heartbeat, Kind, News, Quote, Side, Trade};

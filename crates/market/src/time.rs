@@ -82,6 +82,11 @@ pub fn parse_date(text: &str) -> Option<i64> {
     at(days(text.as_bytes())?, 0, 0)
 }
 
+/// The UTC year that holds `ns`.
+pub(crate) fn year_of(ns: i64) -> i64 {
+    date_of(ns.div_euclid(NS_PER_DAY)).0.into()
+}
+
 /// The first instant of the UTC month that holds `ns`.
 pub(crate) fn month_of(ns: i64) -> i64 {
     let civil = Civil::of(ns);
@@ -158,7 +163,7 @@ fn days_in(year: i64, month: i64) -> i64 {
 
 /// Days from 1970-01-01. Years begin in March, so the leap day is the last of its year, and 400 years are one era of
 /// 146,097 days (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn days_of(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;

@@ -4,7 +4,7 @@
 //! gives it trades in the order of the partition and, now and then, the time; it gives back records, and what has to be saved.
 //!
 //! **Event time.** The watermark of a symbol is its latest accepted event time minus the out-of-orderness. A window `[start, end)`,
-//! aligned to 1970 UTC or to the calendar, closes when the watermark reaches its end and is *final* when it reaches its end plus the lateness. In
+//! aligned to 1970 UTC, to the calendar or to the sessions of an exchange, closes when the watermark reaches its end and is *final* when it reaches its end plus the lateness. In
 //! between, late trades make revisions. A trade for which every window is final is [`Outcome::Late`].
 //!
 //! **Clock.** While a partition is behind, only event time decides. When it is caught up, a window whose end is longer ago than

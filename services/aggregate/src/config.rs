@@ -1,10 +1,15 @@
 //! Settings of the aggregator.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use harness::{Common, Duration, Flag};
-use market::Span;
 use market::window::{Emit, Options, Rollup};
+use market::{Calendar, CalendarError, Span};
 use serde::{Deserialize, Serialize};
 use streams::{KafkaConfig, topic};
+
+use crate::error::AggregateError;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -21,6 +26,7 @@ pub struct Config {
     pub commit_interval: Duration,
     pub windows: Vec<Span>,
     pub rollups: Vec<Rollup>,
+    pub calendars: Vec<PathBuf>,
     pub out_of_orderness: Duration,
     pub lateness: Duration,
     pub idle: Duration,
@@ -48,12 +54,18 @@ const DOCS: &[(&str, &str)] = &[
     (
         "windows",
         "A size (`1m`: one after the other) or size/slide (`5m/1m`: of five minutes, every minute), aligned to 1970 UTC; \
-         or `1w`, from Monday to Monday, and `1mo`, both of UTC.",
+         or `1w`, from Monday to Monday, and `1mo`, both of UTC; or a size and a calendar (`5m@xnys`): from the opening \
+         of each session on, the last ends with it, and the time until the next session is one window.",
     ),
     (
         "rollups",
         "What bars are rolled up into: `bars` (their length) and `windows`, one after the other. A window may be asked for \
          once, here or in `windows` above. Bars of other lengths are counted as `other_kind`.",
+    ),
+    (
+        "calendars",
+        "Files with the sessions of exchanges that windows name, beside `xnys` (New York), which is built in and replaced \
+         by a file of that name.",
     ),
     (
         "out_of_orderness",
@@ -102,6 +114,7 @@ impl Default for Config {
             commit_interval: Duration::from_millis(20),
             windows: options.windows,
             rollups: options.rollups,
+            calendars: Vec::new(),
             out_of_orderness: ns(options.out_of_orderness_ns),
             lateness: ns(options.lateness_ns),
             idle: ns(options.idle_ns),
@@ -118,17 +131,26 @@ fn ns(ns: i64) -> Duration {
 }
 
 impl Config {
-    pub(crate) fn options(&self) -> Options {
-        Options {
+    /// What the windows are asked for; reads the files of the calendars.
+    pub(crate) fn options(&self) -> Result<Options, AggregateError> {
+        let calendars = self.calendars.iter().map(|path| calendar(path)).collect::<Result<_, _>>()?;
+        Ok(Options {
             windows: self.windows.clone(),
             rollups: self.rollups.clone(),
+            calendars,
             out_of_orderness_ns: self.out_of_orderness.as_ns(),
             lateness_ns: self.lateness.as_ns(),
             idle_ns: self.idle.as_ns(),
             emit: self.emit,
             throttle_ns: self.update_throttle.as_ns(),
-        }
+        })
     }
+}
+
+fn calendar(path: &Path) -> Result<Arc<Calendar>, AggregateError> {
+    let wrong = |why: String| AggregateError::Calendar { path: path.to_owned(), why };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    text.parse().map(Arc::new).map_err(|error: CalendarError| wrong(error.to_string()))
 }
 
 impl harness::Config for Config {
@@ -156,7 +178,8 @@ impl harness::Config for Config {
                 return Err(format!("{key}: expected a name"));
             }
         }
-        self.options().check().map_err(|error| format!("windows: {error}"))
+        let options = self.options().map_err(|error| format!("calendars: {error}"))?;
+        options.check().map_err(|error| format!("windows: {error}"))
     }
 }
 
@@ -170,7 +193,7 @@ mod tests {
     fn the_defaults_are_valid() {
         let config = Config::default();
         config.validate().unwrap();
-        assert_eq!(config.options(), Options::default());
+        assert_eq!(config.options().unwrap(), Options::default());
         let windows: Vec<String> = config.windows.iter().map(Span::to_string).collect();
         assert_eq!(windows, ["1m", "5m/1m"]);
         assert_eq!(serde_json::to_string(&config.rollups).unwrap(), r#"[{"bars":"1d","windows":["1w","1mo"]}]"#);
@@ -189,5 +212,24 @@ mod tests {
         assert!(config.validate().unwrap_err().contains("`1w` is asked for twice"));
         let config = Config { windows: vec!["1w".parse().unwrap()], rollups: Vec::new(), ..Config::default() };
         config.validate().unwrap();
+    }
+
+    #[test]
+    fn windows_of_sessions_need_a_calendar_that_is_known() {
+        let of =
+            |window: &str, calendars| Config { windows: vec![window.parse().unwrap()], calendars, ..Config::default() };
+        of("5m@xnys", Vec::new()).validate().unwrap();
+        assert!(
+            of("5m@xlon", Vec::new()).validate().unwrap_err().contains("`5m@xlon` names no calendar that is known")
+        );
+        let file = std::env::temp_dir().join(format!("finflow-calendar-{}", std::process::id()));
+        std::fs::write(&file, "name xlon\nzone utc\nhours 08:00 16:30\n").unwrap();
+        let config = of("5m@xlon", vec![file.clone()]);
+        config.validate().unwrap();
+        std::fs::write(&file, "name xlon\nzone utc\nhours 08:00 16:30\nholiday 2024-12-25\n").unwrap();
+        let error = config.validate().unwrap_err();
+        assert!(error.starts_with("calendars: ") && error.contains("line 4"), "{error}");
+        std::fs::remove_file(&file).unwrap();
+        assert!(config.validate().unwrap_err().contains(file.to_str().unwrap()));
     }
 }

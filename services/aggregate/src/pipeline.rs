@@ -85,7 +85,7 @@ pub struct Ended {
 
 impl Aggregator {
     pub fn new(config: &Config, registry: &Registry) -> Result<Self, AggregateError> {
-        let options = config.options();
+        let options = config.options()?;
         // Each partition makes a fold of its own later, where an error would have no good place.
         Fold::new(&options, 0)?;
         let held = registry.gauge("symbols", "Symbols whose windows are held.");

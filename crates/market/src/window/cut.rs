@@ -1,5 +1,8 @@
 //! Where time is cut into windows and panes that follow each other.
 
+use std::sync::Arc;
+
+use crate::calendar::Calendar;
 use crate::span::{Align, Span};
 use crate::time::{NS_PER_DAY, month_of, next_month_of};
 
@@ -13,15 +16,39 @@ pub enum Cut {
     Every(i64),
     Weeks,
     Months,
+    /// Within each session multiples of so many nanoseconds since it opened, and its close.
+    Sessions(Arc<Calendar>, i64),
 }
 
 impl Cut {
-    /// Where windows of `span` begin.
-    pub fn of(span: Span) -> Self {
-        match span.align() {
+    /// Where windows of `span` begin; `None` when none of the calendars has the name.
+    pub fn of(span: Span, calendars: &[Arc<Calendar>]) -> Option<Self> {
+        Some(match span.align() {
             Align::Epoch => Self::Every(span.slide().ns()),
             Align::Week => Self::Weeks,
             Align::Month => Self::Months,
+            Align::Session(name) => {
+                let built_in = Some(Calendar::xnys()).filter(|calendar| calendar.name == name);
+                let calendar = calendars.iter().find(|calendar| calendar.name == name).cloned().or(built_in)?;
+                Self::Sessions(calendar, span.size().ns())
+            }
+        })
+    }
+
+    /// Names it in saved state: two cuts of one name are the same.
+    pub fn name(&self, span: Span) -> String {
+        match self {
+            Self::Every(step) => step.to_string(),
+            Self::Weeks | Self::Months => span.to_string(),
+            Self::Sessions(calendar, _) => format!("{span}-{:016x}", calendar.hash()),
+        }
+    }
+
+    /// Whether time is cut into windows here, or rests: the time between two sessions.
+    pub fn is_rest(&self, time: i64) -> bool {
+        match self {
+            Self::Sessions(calendar, _) => !calendar.around(time).2,
+            _ => false,
         }
     }
 
@@ -32,6 +59,10 @@ impl Cut {
             Self::Every(step) => floor(time, *step),
             Self::Weeks => floor(time.saturating_sub(MONDAY), 7 * NS_PER_DAY).saturating_add(MONDAY),
             Self::Months => month_of(time),
+            Self::Sessions(calendar, size) => match calendar.around(time) {
+                (open, _, true) => open.saturating_add(floor(time.saturating_sub(open), *size)),
+                (close, _, false) => close,
+            },
         }
     }
 
@@ -41,6 +72,12 @@ impl Cut {
             Self::Every(step) => floor(time, *step).saturating_add(*step),
             Self::Weeks => self.floor(time).saturating_add(7 * NS_PER_DAY),
             Self::Months => next_month_of(time),
+            Self::Sessions(calendar, size) => match calendar.around(time) {
+                (open, close, true) => {
+                    close.min(open.saturating_add(floor(time.saturating_sub(open), *size)).saturating_add(*size))
+                }
+                (_, open, false) => open,
+            },
         }
     }
 }
@@ -79,7 +116,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_instant_lies_between_two_neighbouring_cuts(time in -8_000_000_000_000_000_000i64..8_000_000_000_000_000_000) {
-            for cut in [Cut::Every(60_000_000_000), Cut::Weeks, Cut::Months] {
+            let sessions = |size| Cut::Sessions(Calendar::xnys(), size);
+            for cut in [Cut::Every(60_000_000_000), Cut::Weeks, Cut::Months, sessions(3_600_000_000_000), sessions(NS_PER_DAY)] {
                 let (start, end) = (cut.floor(time), cut.next(time));
                 prop_assert!(start <= time && time < end);
                 prop_assert_eq!((cut.floor(start), cut.floor(end - 1), cut.floor(end)), (start, start, end));

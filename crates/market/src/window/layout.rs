@@ -7,6 +7,9 @@
 //! [`MAX_PANES`] panes; beyond that, putting a window together costs more than a second update per trade does. Windows of the
 //! calendar differ in length and have a grid of their own, whose panes are the windows.
 
+use std::sync::Arc;
+
+use crate::calendar::Calendar;
 use crate::interval::Interval;
 use crate::span::{Align, Span};
 
@@ -16,6 +19,9 @@ use super::cut::{Cut, floor};
 pub const MAX_PANES: i64 = 64;
 /// The most windows of one kind that may overlap.
 const MAX_OVERLAP: i64 = 10_000;
+
+/// The window between two sessions is never longer.
+const LONGEST_REST: i64 = 40 * Interval::DAY.ns();
 
 /// The windows of a run and the grids that serve them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +69,8 @@ pub enum LayoutError {
     RollupOverlaps(Interval, Span),
     #[error("the roll-up of bars of {0} asks for `{1}`, which is no longer than they are")]
     RollupTooShort(Interval, Span),
+    #[error("`{0}` names no calendar that is known; `xnys` is built in, others are read from files")]
+    NoCalendar(Span),
     #[error("two roll-ups of bars of {0} are asked for; name all their windows in one")]
     RollupTwice(Interval),
     #[error(
@@ -72,9 +80,10 @@ pub enum LayoutError {
 }
 
 impl Window {
-    fn new(span: Span) -> Self {
-        let calendar = (span.align() != Align::Epoch).then(|| Cut::of(span));
-        Self { span, grid: 0, size: span.size().ns(), slide: span.slide().ns(), calendar }
+    fn new(span: Span, calendars: &[Arc<Calendar>]) -> Result<Self, LayoutError> {
+        let cut = Cut::of(span, calendars).ok_or(LayoutError::NoCalendar(span))?;
+        let calendar = (span.align() != Align::Epoch).then_some(cut);
+        Ok(Self { span, grid: 0, size: span.size().ns(), slide: span.slide().ns(), calendar })
     }
 
     pub fn is_tumbling(&self) -> bool {
@@ -115,13 +124,24 @@ impl Window {
         }
     }
 
+    /// Whether a window starts there.
+    pub fn starts_at(&self, start: i64) -> bool {
+        self.start_of(self.end_of(start)) == start
+    }
+
     /// The grid of which each pane is one of these windows.
     fn own_grid(&self) -> Grid {
-        let name = match self.calendar {
-            None => self.size.to_string(),
-            Some(_) => self.span.to_string(),
-        };
-        Grid { pane: self.size, longest: self.size, cut: Cut::of(self.span), name }
+        let cut = self.calendar.clone().unwrap_or(Cut::Every(self.size));
+        let longest = if matches!(cut, Cut::Sessions(..)) { LONGEST_REST } else { self.size };
+        Grid { pane: self.size, longest, name: cut.name(self.span), cut }
+    }
+
+    /// What of its calendar decides over the content of records.
+    pub fn calendar_hash(&self) -> Option<u64> {
+        match &self.calendar {
+            Some(Cut::Sessions(calendar, _)) => Some(calendar.hash()),
+            _ => None,
+        }
     }
 }
 
@@ -137,16 +157,16 @@ fn gcd(a: i64, b: i64) -> i64 {
 
 impl Layout {
     /// Equal windows are taken once. The order of `spans` is the order of records that end at the same time.
-    pub fn new(spans: &[Span]) -> Result<Self, LayoutError> {
-        let mut windows = windows(spans)?;
+    pub fn new(spans: &[Span], calendars: &[Arc<Calendar>]) -> Result<Self, LayoutError> {
+        let mut windows = windows(spans, calendars)?;
         let grids = grids(&mut windows);
         Ok(Self { windows, grids })
     }
 
     /// The windows that bars of one length are rolled up into. Whether a bar lies within a window is asked of each, so each has
     /// panes of its own.
-    pub fn of_bars(interval: Interval, spans: &[Span]) -> Result<Self, LayoutError> {
-        let mut windows = windows(spans)?;
+    pub fn of_bars(interval: Interval, spans: &[Span], calendars: &[Arc<Calendar>]) -> Result<Self, LayoutError> {
+        let mut windows = windows(spans, calendars)?;
         for window in &windows {
             if !window.is_tumbling() {
                 return Err(LayoutError::RollupOverlaps(interval, window.span));
@@ -173,10 +193,10 @@ impl Layout {
 }
 
 /// Each window once.
-fn windows(spans: &[Span]) -> Result<Vec<Window>, LayoutError> {
+fn windows(spans: &[Span], calendars: &[Arc<Calendar>]) -> Result<Vec<Window>, LayoutError> {
     let mut windows: Vec<Window> = Vec::new();
     for span in spans {
-        let window = Window::new(*span);
+        let window = Window::new(*span, calendars)?;
         let overlap = window.size / window.slide;
         if overlap > MAX_OVERLAP {
             return Err(LayoutError::Overlap(overlap, *span));
@@ -224,11 +244,11 @@ mod tests {
     const M: i64 = 60_000_000_000;
 
     fn window(text: &str) -> Window {
-        Window::new(text.parse().unwrap())
+        Window::new(text.parse().unwrap(), &[]).unwrap()
     }
 
     fn layout(texts: &[&str]) -> Layout {
-        Layout::new(&texts.iter().map(|t| t.parse().unwrap()).collect::<Vec<_>>()).unwrap()
+        Layout::new(&texts.iter().map(|t| t.parse().unwrap()).collect::<Vec<_>>(), &[]).unwrap()
     }
 
     #[test]
@@ -279,7 +299,7 @@ mod tests {
 
     #[test]
     fn roll_ups_that_cannot_be_served_are_refused() {
-        let of_days = |text: &str| Layout::of_bars(Interval::DAY, &[text.parse().unwrap()]);
+        let of_days = |text: &str| Layout::of_bars(Interval::DAY, &[text.parse().unwrap()], &[]);
         assert!(matches!(of_days("2d/1d"), Err(LayoutError::RollupOverlaps(..))));
         assert!(matches!(of_days("1d"), Err(LayoutError::RollupTooShort(..))));
         assert_eq!(of_days("1w").unwrap().grids[0].name, "1w");
@@ -287,8 +307,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_served_is_refused() {
-        assert_eq!(Layout::new(&[]), Err(LayoutError::Empty));
-        let error = Layout::new(&["1d/1ms".parse().unwrap()]).unwrap_err();
+        assert_eq!(Layout::new(&[], &[]), Err(LayoutError::Empty));
+        assert!(matches!(Layout::new(&["5m@xlon".parse().unwrap()], &[]), Err(LayoutError::NoCalendar(_))));
+        let error = Layout::new(&["1d/1ms".parse().unwrap()], &[]).unwrap_err();
         assert!(error.to_string().contains("86400000 windows of `1d/1ms` would overlap"), "{error}");
     }
 }

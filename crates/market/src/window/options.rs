@@ -1,5 +1,8 @@
 //! What is asked of the windows, and that worked out.
 
+use std::sync::Arc;
+
+use crate::calendar::Calendar;
 use crate::interval::Interval;
 use crate::span::Span;
 
@@ -33,6 +36,8 @@ pub struct Options {
     pub windows: Vec<Span>,
     /// Of bars, by their length.
     pub rollups: Vec<Rollup>,
+    /// Those that windows name, beside the one that is built in.
+    pub calendars: Vec<Arc<Calendar>>,
     /// How far behind the latest trade of its symbol a trade may come and still be in time.
     pub out_of_orderness_ns: i64,
     /// How long after its end, by event time, a window still takes trades.
@@ -51,6 +56,7 @@ impl Default for Options {
         Self {
             windows: [Some(Span::tumbling(Interval::MINUTE)), hop].into_iter().flatten().collect(),
             rollups: vec![Rollup { bars: Interval::DAY, windows: vec![Span::WEEK, Span::MONTH] }],
+            calendars: Vec::new(),
             out_of_orderness_ns: 2 * Interval::SECOND.ns(),
             lateness_ns: 0,
             idle_ns: 5 * Interval::SECOND.ns(),
@@ -92,12 +98,12 @@ pub(crate) struct Settings {
 impl Settings {
     /// Those of trades, then those of each roll-up.
     pub fn all(options: &Options, partition: i32) -> Result<Vec<Self>, LayoutError> {
-        let mut layouts = vec![(None, Layout::new(&options.windows)?)];
+        let mut layouts = vec![(None, Layout::new(&options.windows, &options.calendars)?)];
         for rollup in &options.rollups {
             if layouts.iter().any(|(bars, _)| *bars == Some(rollup.bars)) {
                 return Err(LayoutError::RollupTwice(rollup.bars));
             }
-            layouts.push((Some(rollup.bars), Layout::of_bars(rollup.bars, &rollup.windows)?));
+            layouts.push((Some(rollup.bars), Layout::of_bars(rollup.bars, &rollup.windows, &options.calendars)?));
         }
         let mut spans: Vec<Span> = Vec::new();
         let mut all = Vec::new();
@@ -128,7 +134,7 @@ impl Settings {
             idle: options.idle_ns.max(0),
             emit: options.emit,
             throttle: options.throttle_ns.max(0),
-            bucket: longest,
+            bucket: longest.min(Interval::DAY.ns()),
             slot: (out_of_orderness.saturating_add(lateness) / 16).max(1_000_000),
             config: String::new(),
         };
@@ -136,7 +142,7 @@ impl Settings {
         settings
     }
 
-    /// Eight bytes in hexadecimal over what decides the content of final records: windows, out-of-orderness, lateness. Not over
+    /// Eight bytes in hexadecimal over what decides the content of final records: windows and their calendars, out-of-orderness, lateness. Not over
     /// what only decides when they are told.
     fn hash(&self) -> String {
         let mut text = format!("v1 out_of_orderness={} lateness={}", self.out_of_orderness, self.lateness);
@@ -145,6 +151,9 @@ impl Settings {
         }
         for window in &self.layout.windows {
             text.push_str(&format!(" {}", window.span));
+            if let Some(hash) = window.calendar_hash() {
+                text.push_str(&format!(":{hash:016x}"));
+            }
         }
         let hash =
             text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));

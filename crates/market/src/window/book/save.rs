@@ -21,6 +21,7 @@ use crate::interval::Interval;
 use crate::window::bytes::{Reader, Short, Writer};
 use crate::window::cut::floor;
 use crate::window::fold::Settings;
+use crate::window::layout::Window;
 
 /// The version byte of every value.
 pub(crate) const VERSION: u8 = 2;
@@ -235,7 +236,9 @@ impl Book {
         for _ in 0..r.count()? {
             let (name, start) = (r.text()?, r.int()?);
             let mark = Mark { next_rev: r.small()?, version: r.small()?, by_clock: r.byte()? != 0 };
-            if let Some(window) = settings.layout.windows.iter().position(|w| w.span.to_string() == name) {
+            // A calendar that has changed may have no window there any more.
+            let known = |w: &Window| w.span.to_string() == name && w.starts_at(start);
+            if let Some(window) = settings.layout.windows.iter().position(known) {
                 self.marks.insert((window, start), mark);
             }
         }

@@ -25,6 +25,7 @@ fn some_windows() -> impl Strategy<Value = Vec<Span>> {
         Just(spans(&["30s/1s", "7s"])),
         Just(spans(&["1d", "2s"])),
         Just(spans(&["1w", "1m", "1mo"])),
+        Just(spans(&["5m@xnys", "1m", "1d@xnys"])),
     ]
 }
 
@@ -40,6 +41,7 @@ fn some_options() -> impl Strategy<Value = Options> {
         emit,
         throttle_ns: S,
         rollups: Vec::new(),
+        calendars: Vec::new(),
     })
 }
 
@@ -92,9 +94,9 @@ fn finals(options: &Options, prints: &[Print]) -> Vec<Metrics> {
     last_revisions(&out)
 }
 
-/// Starts before 1970, at a boundary, and in our time.
+/// Starts before 1970, at a boundary, in our time, and an hour before New York closes for Thanksgiving.
 fn some_start() -> impl Strategy<Value = i64> {
-    prop_oneof![Just(-157_420_800 * S - 17), Just(0), Just(1_723_161_255_342_000_000)]
+    prop_oneof![Just(-157_420_800 * S - 17), Just(0), Just(1_723_161_255_342_000_000), Just(1_732_737_600 * S)]
 }
 
 proptest! {
@@ -321,6 +323,29 @@ fn other_settings_claim_nothing_they_do_not_know() {
     let ten = last.iter().find(|r| r.window_start == 0).unwrap();
     assert!(ten.partial && ten.trade_count == 2, "{ten:?}");
     assert!(!last.iter().find(|r| r.window.to_string() == "10m" && r.window_start == 600 * S).unwrap().partial);
+}
+
+/// Another calendar cuts elsewhere: records say so by their `config`, and panes cut by the old one are not taken for its own.
+#[test]
+fn another_calendar_is_another_configuration() {
+    let of = |text: &str| {
+        let calendars = vec![std::sync::Arc::new(text.parse().unwrap())];
+        Options { windows: spans(&["1h@here"]), calendars, ..Options::default() }
+    };
+    let (early, late) = ("name here\nzone utc\nhours 08:00 16:00", "name here\nzone utc\nhours 08:30 16:00");
+    let mut fold = Fold::new(&of(early), 0).unwrap();
+    let config = fold.config().to_owned();
+    assert_eq!(config, Fold::new(&of(early), 0).unwrap().config());
+    let print = |time| Print { time, id: None, price: Decimal::ONE, quantity: Decimal::ONE, side: None, offset: 0 };
+    fold.trade(&print(8 * 3_600 * S).input(SYMBOL), &mut Vec::new());
+    let mut log = Log::new();
+    log.save(&mut fold);
+    let (mut other, mut out) = (log.restore(&of(late)), Vec::new());
+    assert_ne!(other.config(), config);
+    other.trade(&print(9 * 3_600 * S).input(SYMBOL), &mut out);
+    other.tick(END, &mut out);
+    assert_eq!(out.iter().map(|r| r.trade_count).collect::<Vec<_>>(), [1], "{out:?}");
+    assert!(out[0].partial);
 }
 
 /// State that this version did not write is refused by name, not misread.
