@@ -38,6 +38,8 @@ words! {
         Precision = "precision",
         /// Bars do not tell at which prices their volume was traded.
         FromBars = "from_bars",
+        /// The window has no trade: its price is that of the last trade before it.
+        NoTrades = "no_trades",
     }
 }
 

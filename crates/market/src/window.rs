@@ -22,6 +22,8 @@
 //! Trades are told apart by (venue, symbol, trade id), never by value. Ties of event time are ordered by numeric trade id, else by
 //! offset. Trades of zero size move prices, never volume. Formulas of TWAP and volatility: `path.rs`.
 //!
+//! **Silence.** Asked for, windows without a trade carry the last price on: `book/carry.rs`.
+//!
 //! **Bars** that someone else made are rolled up into longer windows in books of their own, by symbol and length: `book/bar.rs`.
 
 pub mod layout;
@@ -37,7 +39,7 @@ mod record;
 mod seen;
 
 pub use bytes::StateError;
-pub use fold::{Counts, Emit, Fold, Input, Moment, Options, Outcome, Rollup};
+pub use fold::{Counts, Emit, Empty, Fold, Input, Moment, Options, Outcome, Rollup};
 pub use layout::{Layout, LayoutError};
 
 #[cfg(test)]

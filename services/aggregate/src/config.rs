@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use harness::{Common, Duration, Flag};
-use market::window::{Emit, Options, Rollup};
+use market::window::{Emit, Empty, Options, Rollup};
 use market::{Calendar, CalendarError, Span};
 use serde::{Deserialize, Serialize};
 use streams::{KafkaConfig, topic};
@@ -31,6 +31,7 @@ pub struct Config {
     pub lateness: Duration,
     pub idle: Duration,
     pub emit: Emit,
+    pub empty: Empty,
     pub update_throttle: Duration,
     pub future_tolerance: Duration,
     pub rebuild: bool,
@@ -87,6 +88,11 @@ const DOCS: &[(&str, &str)] = &[
         "on_close: when a window closes, and when a late trade revises it. on_update: while it is open, and when it is \
          final. both.",
     ),
+    (
+        "empty",
+        "none: nothing is told of a window without a trade. carry: once it is final, the last price with no volume; at \
+         most 3600 windows in a row, and not between the sessions of a calendar.",
+    ),
     ("update_throttle", "Shortest time between two updates of one symbol."),
     (
         "future_tolerance",
@@ -119,6 +125,7 @@ impl Default for Config {
             lateness: ns(options.lateness_ns),
             idle: ns(options.idle_ns),
             emit: options.emit,
+            empty: options.empty,
             update_throttle: ns(options.throttle_ns),
             future_tolerance: Duration::from_secs(5),
             rebuild: false,
@@ -142,6 +149,7 @@ impl Config {
             lateness_ns: self.lateness.as_ns(),
             idle_ns: self.idle.as_ns(),
             emit: self.emit,
+            empty: self.empty,
             throttle_ns: self.update_throttle.as_ns(),
         })
     }

@@ -26,7 +26,7 @@ use streams::stateful::{self, Counts, Ledger};
 
 pub use config::Config;
 pub use error::AggregateError;
-pub use market::window::Emit;
+pub use market::window::{Emit, Empty};
 
 /// The ledger of one run.
 #[derive(Clone, Debug, Default, Serialize)]

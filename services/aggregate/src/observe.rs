@@ -22,6 +22,7 @@ pub struct Observe {
     late_for_window: IntCounterVec,
     across_window: IntCounterVec,
     unfolded_bars: IntCounterVec,
+    not_carried: IntCounter,
     forgotten_ids: IntCounter,
     moved_symbols: IntCounter,
     alien_state: IntCounter,
@@ -56,6 +57,10 @@ impl Observe {
                 "Bars that no window took: no roll-up is asked for their length, or they lie across every border.",
                 &["reason"],
                 &[&[NO_ROLLUP], &[ACROSS]],
+            ),
+            not_carried: registry.counter(
+                "windows_not_carried_total",
+                "Windows without a trade that were not told although `empty` is carry: too many in a row.",
             ),
             forgotten_ids: registry.counter(
                 "forgotten_trade_ids_total",
@@ -128,6 +133,10 @@ impl Observe {
     pub fn unfolded_bar(&self, record: &Record<'_>, symbol: &str, reason: &str) {
         self.unfolded_bars.with_label_values(&[reason]).inc();
         debug!(?record, symbol, reason, "passed over a bar");
+    }
+
+    pub fn not_carried(&self, count: u64) {
+        self.not_carried.inc_by(count);
     }
 
     pub fn forgotten(&self, count: u64) {

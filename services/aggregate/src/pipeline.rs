@@ -235,6 +235,7 @@ impl Aggregator {
                 self.observe.late_windows(&window, counts.late_for_window[at] - told.late_for_window[at]);
                 self.observe.across_windows(&window, counts.across_window[at] - told.across_window[at]);
             }
+            self.observe.not_carried(counts.not_carried - part.told.not_carried);
             self.observe.forgotten(counts.forgotten_ids - part.told.forgotten_ids);
             part.told.clone_from(counts);
         }

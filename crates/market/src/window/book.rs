@@ -23,6 +23,7 @@ use super::path::{Order, Step, Tick};
 use super::seen::{Id, Seen};
 
 mod bar;
+mod carry;
 mod close;
 mod save;
 
@@ -74,6 +75,8 @@ struct Lane {
     panes: VecDeque<Pane>,
     /// The first event time this grid took: windows that began before it saw only a part of themselves.
     since: Option<i64>,
+    /// The last trade of the panes that are gone, where empty windows are told.
+    last: Option<Tick>,
 }
 
 /// What readers know of a window that may still change.
@@ -178,7 +181,7 @@ impl Book {
         self.clock.at_rest = false;
         if input.event_time > self.latest {
             self.latest = input.event_time;
-            self.advance(settings, input.event_time.saturating_sub(settings.out_of_orderness), out);
+            self.advance(settings, input.event_time.saturating_sub(settings.out_of_orderness), counts, out);
         }
         Outcome::Folded
     }
@@ -270,14 +273,14 @@ impl Book {
     }
 
     /// Moves the watermark forward, settles what is behind it, and closes what is due.
-    fn advance(&mut self, settings: &Settings, watermark: i64, out: &mut Vec<Metrics>) {
+    fn advance(&mut self, settings: &Settings, watermark: i64, counts: &mut Counts, out: &mut Vec<Metrics>) {
         if watermark <= self.watermark {
             return;
         }
         self.watermark = watermark;
         self.settle(self.horizon(settings));
         if watermark >= self.due {
-            self.close(settings, out);
+            self.close(settings, counts, out);
         }
     }
 

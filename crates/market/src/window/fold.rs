@@ -17,7 +17,7 @@ use super::bytes::{Reader, StateError};
 use super::layout::LayoutError;
 
 pub(crate) use super::options::Settings;
-pub use super::options::{Emit, Options, Rollup};
+pub use super::options::{Emit, Empty, Options, Rollup};
 
 /// A trade as the fold needs it, borrowed from wherever it was read.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +69,8 @@ pub struct Counts {
     pub late_for_window: Vec<u64>,
     /// Per window of the options: bars that lay across its border, whether or not another window took them.
     pub across_window: Vec<u64>,
+    /// Windows without a trade that were not told, because too many were told before them.
+    pub not_carried: u64,
     /// Trade ids that were forgotten before their time because a symbol had too many.
     pub forgotten_ids: u64,
 }
@@ -108,7 +110,12 @@ impl Fold {
             .map(|settings| Shelf { settings, index: Index::default() })
             .collect();
         let windows = shelves.iter().map(|shelf| shelf.settings.layout.windows.len()).sum();
-        let counts = Counts { late_for_window: vec![0; windows], across_window: vec![0; windows], forgotten_ids: 0 };
+        let counts = Counts {
+            late_for_window: vec![0; windows],
+            across_window: vec![0; windows],
+            not_carried: 0,
+            forgotten_ids: 0,
+        };
         let (books, listed, dirty, gone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Ok(Self { shelves, books, listed, dirty, gone, restoring: false, counts })
     }

@@ -8,6 +8,9 @@ use crate::span::Span;
 
 use super::layout::{Layout, LayoutError};
 
+/// The most windows without a trade that are told in a row: an hour of seconds. A silence of years is no flood.
+pub(crate) const MOST_CARRIED: usize = 3_600;
+
 /// When records are told besides the final ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -18,6 +21,17 @@ pub enum Emit {
     /// While a window is open, no more often than the throttle, and when it is final.
     OnUpdate,
     Both,
+}
+
+/// What is told of windows without a trade.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Empty {
+    /// Nothing.
+    #[default]
+    None,
+    /// The last price, without volume: `window/book/carry.rs`.
+    Carry,
 }
 
 /// The windows that bars of one length are rolled up into.
@@ -45,6 +59,7 @@ pub struct Options {
     /// How long, beyond the lateness, a symbol must be silent before the clock closes its windows.
     pub idle_ns: i64,
     pub emit: Emit,
+    pub empty: Empty,
     /// The shortest time between two updates of one symbol.
     pub throttle_ns: i64,
 }
@@ -61,6 +76,7 @@ impl Default for Options {
             lateness_ns: 0,
             idle_ns: 5 * Interval::SECOND.ns(),
             emit: Emit::default(),
+            empty: Empty::default(),
             throttle_ns: Interval::SECOND.ns(),
         }
     }
@@ -86,6 +102,8 @@ pub(crate) struct Settings {
     pub lateness: i64,
     pub idle: i64,
     pub emit: Emit,
+    /// Windows without a trade are told.
+    pub carries: bool,
     pub throttle: i64,
     /// Ids of trades are kept in stretches of this length.
     pub bucket: i64,
@@ -133,6 +151,7 @@ impl Settings {
             lateness,
             idle: options.idle_ns.max(0),
             emit: options.emit,
+            carries: options.empty == Empty::Carry,
             throttle: options.throttle_ns.max(0),
             bucket: longest.min(Interval::DAY.ns()),
             slot: (out_of_orderness.saturating_add(lateness) / 16).max(1_000_000),
@@ -148,6 +167,9 @@ impl Settings {
         let mut text = format!("v1 out_of_orderness={} lateness={}", self.out_of_orderness, self.lateness);
         if let Some(interval) = self.bars {
             text.push_str(&format!(" bars={interval}"));
+        }
+        if self.carries {
+            text.push_str(&format!(" carry={MOST_CARRIED}"));
         }
         for window in &self.layout.windows {
             text.push_str(&format!(" {}", window.span));

@@ -8,7 +8,7 @@ use crate::wide::Wide;
 
 use super::fold::Settings;
 use super::pane::Sums;
-use super::path::Path;
+use super::path::{Path, Tick};
 
 /// Digits after the point of the volatility, whose 16 significant digits are those of a double.
 const VOLATILITY_DIGITS: usize = 18;
@@ -52,21 +52,27 @@ fn size(sum: Wide) -> Quantity {
     Quantity::new(sum.sum().unwrap_or(Decimal::MAX)).unwrap_or(Quantity::ZERO)
 }
 
-/// What a record is made from.
-pub(crate) struct Content<'a> {
+/// Which window it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
     pub symbol: &'a str,
     /// The number of the window.
     pub window: usize,
     pub start: i64,
-    pub sums: &'a Sums,
-    pub path: &'a Path,
     pub coverage: Coverage,
 }
 
-/// What trades and bars tell alike; the rest is undefined.
-fn common(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
-    let Content { symbol, start, sums, coverage, .. } = *content;
-    let window = &settings.layout.windows[content.window];
+/// What a record is made from.
+pub(crate) struct Content<'a> {
+    pub place: Place<'a>,
+    pub sums: &'a Sums,
+    pub path: &'a Path,
+}
+
+/// A window in which nothing is known of any price.
+fn blank(settings: &Settings, place: &Place<'_>, told: Told) -> Metrics {
+    let Place { symbol, start, coverage, .. } = *place;
+    let window = &settings.layout.windows[place.window];
     Metrics {
         symbol: symbol.to_owned(),
         window: window.span,
@@ -75,30 +81,72 @@ fn common(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
         rev: told.rev,
         is_final: told.is_final,
         closed_by: told.closed_by,
-        open: Some(Price::new(sums.open.price)),
-        high: Some(Price::new(sums.high)),
-        low: Some(Price::new(sums.low)),
-        close: Some(Price::new(sums.close.price)),
-        volume: size(sums.volume),
+        open: None,
+        high: None,
+        low: None,
+        close: None,
+        volume: Quantity::ZERO,
         quote_volume: None,
         vwap: None,
         vwap_reason: None,
         twap: None,
         average: None,
-        min: Some(Price::new(sums.low)),
-        max: Some(Price::new(sums.high)),
-        change_pct: change_pct(sums.open.price, sums.close.price),
+        min: None,
+        max: None,
+        change_pct: None,
         trade_count: 0,
         volatility: None,
         buy_volume: None,
         partial: coverage.partial,
-        quality: coverage.quality(sums.backfilled),
+        quality: coverage.quality(0),
+        input: Input { partition: settings.partition, first_offset: 0, last_offset: 0 },
+        late: 0,
+        duplicate: 0,
+        backfilled: 0,
+        config: settings.config.clone(),
+        bars: None,
+    }
+}
+
+/// What trades and bars tell alike; the rest is undefined.
+fn common(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
+    let Content { place, sums, .. } = content;
+    Metrics {
+        open: Some(Price::new(sums.open.price)),
+        high: Some(Price::new(sums.high)),
+        low: Some(Price::new(sums.low)),
+        close: Some(Price::new(sums.close.price)),
+        volume: size(sums.volume),
+        min: Some(Price::new(sums.low)),
+        max: Some(Price::new(sums.high)),
+        change_pct: change_pct(sums.open.price, sums.close.price),
+        quality: place.coverage.quality(sums.backfilled),
         input: Input { partition: settings.partition, first_offset: sums.first_offset, last_offset: sums.last_offset },
         late: sums.late,
         duplicate: sums.duplicate,
         backfilled: sums.backfilled,
-        config: settings.config.clone(),
-        bars: None,
+        ..blank(settings, place, told)
+    }
+}
+
+/// A window without a trade after the trade `last`: its price, no volume, and no average of prices that were not paid.
+pub(crate) fn carried(settings: &Settings, place: &Place<'_>, last: &Tick, told: Told) -> Metrics {
+    let price = Some(Price::new(last.price));
+    let (partition, offset) = (settings.partition, last.order.offset);
+    let no_bars = settings.bars.map(|interval| Bars { interval, count: 0 });
+    Metrics {
+        open: price,
+        high: price,
+        low: price,
+        close: price,
+        quote_volume: Some(Decimal::ZERO),
+        vwap_reason: Some(VwapReason::NoTrades),
+        min: price,
+        max: price,
+        change_pct: change_pct(last.price, last.price),
+        input: Input { partition, first_offset: offset, last_offset: offset },
+        bars: no_bars,
+        ..blank(settings, place, told)
     }
 }
 

@@ -54,7 +54,7 @@ impl Book {
         self.clock.at_rest = false;
         if bar.end > self.latest {
             self.latest = bar.end;
-            self.advance(settings, bar.end.saturating_sub(settings.out_of_orderness), out);
+            self.advance(settings, bar.end.saturating_sub(settings.out_of_orderness), counts, out);
         }
         Outcome::Folded
     }

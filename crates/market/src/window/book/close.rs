@@ -3,9 +3,9 @@
 //! By event time everything is decided at the trade that moves the watermark, so it does not depend on batches or on a clock. The
 //! clock only closes what waits for trades that may never come, and sends updates and revisions no more often than asked.
 
-use super::{Book, Mark, Pane};
+use super::{Book, Mark, NEVER, Pane};
 use crate::metrics::{ClosedBy, Metrics};
-use crate::window::fold::{Emit, Moment, Settings};
+use crate::window::fold::{Counts, Emit, Moment, Settings};
 use crate::window::record;
 
 /// A window to tell: its end first, so that sorting gives the order of records.
@@ -29,7 +29,7 @@ impl Book {
     }
 
     /// Tells every window whose end, or end plus lateness, the watermark has passed since the last call; drops what is over.
-    pub(super) fn close(&mut self, settings: &Settings, out: &mut Vec<Metrics>) {
+    pub(super) fn close(&mut self, settings: &Settings, counts: &mut Counts, out: &mut Vec<Metrics>) {
         let (from, to) = (self.fired, self.watermark);
         let lateness = settings.lateness;
         let horizon = to.saturating_sub(lateness);
@@ -38,7 +38,13 @@ impl Book {
             let ends = |after, upto, events: &mut Vec<Event>, is_final| {
                 self.windows_ending(settings, window, after, upto, |end| events.push(Event { end, window, is_final }));
             };
-            ends(from.saturating_sub(lateness), horizon, &mut events, true);
+            let over = from.saturating_sub(lateness);
+            ends(over, horizon, &mut events, true);
+            if settings.carries {
+                self.empty_windows(settings, window, (over, horizon), counts, |end| {
+                    events.push(Event { end, window, is_final: true });
+                });
+            }
             // A window that is final at once is told once.
             if lateness > 0 && settings.emit != Emit::OnUpdate {
                 ends(from.max(horizon), to, &mut events, false);
@@ -65,9 +71,12 @@ impl Book {
     pub(super) fn drop_over(&mut self, settings: &Settings) {
         let horizon = self.horizon(settings);
         for grid in 0..self.grids.len() {
-            let panes = &mut self.grids[grid].panes;
-            while panes.front().is_some_and(|p| settings.layout.last_end(grid, p.start) <= horizon) {
-                let pane = panes.pop_front().expect("the loop has just looked at it");
+            let lane = &mut self.grids[grid];
+            while lane.panes.front().is_some_and(|p| settings.layout.last_end(grid, p.start) <= horizon) {
+                let pane = lane.panes.pop_front().expect("the loop has just looked at it");
+                if settings.carries {
+                    lane.last = Some(pane.sums.close);
+                }
                 if pane.saved {
                     self.saved.gone.push(format!("pane/{}/{}", settings.layout.grids[grid].name, pane.start));
                 }
@@ -79,6 +88,11 @@ impl Book {
         self.seen.drop_while(|start| grids.clone().all(|grid| settings.layout.last_end(grid, last(start)) <= horizon));
         let first = self.grids.iter().enumerate().filter_map(|(grid, lane)| Some((grid, lane.panes.front()?.start)));
         self.due = first.map(|(grid, start)| self.next_due(settings, grid, start)).min().unwrap_or(i64::MAX);
+        if settings.carries && self.fired != NEVER {
+            let over = self.fired.saturating_sub(settings.lateness);
+            let ends = settings.layout.windows.iter().map(|w| w.next_end(over));
+            self.due = self.due.min(ends.min().unwrap_or(i64::MAX).saturating_add(settings.lateness));
+        }
     }
 
     /// Calls `each` with the end of every window that has trades and ends in `(after, upto]`, earliest first, until it has had
@@ -151,8 +165,16 @@ impl Book {
         out: &mut Vec<Metrics>,
     ) {
         let end = settings.layout.windows[window].end_of(start);
+        let next_rev = self.marks.get(&(window, start)).map_or(0, |m| m.next_rev);
+        let told = record::Told { rev: next_rev, is_final, closed_by };
+        let coverage = self.coverage(settings, window, start);
         let mut panes = self.panes(settings, window, start);
-        let Some(first) = panes.next() else { return };
+        let Some(first) = panes.next() else {
+            let last = self.last_before(settings.layout.windows[window].grid, start);
+            let place = record::Place { symbol: &self.symbol, window, start, coverage };
+            out.extend(last.map(|last| record::carried(settings, &place, &last, told)));
+            return;
+        };
         let (mut sums, mut path) = (first.sums.clone(), first.path.clone());
         for pane in panes {
             sums.join(&pane.sums);
@@ -162,10 +184,8 @@ impl Book {
         for tick in self.tail.range(unsettled..).take_while(|t| t.order.time < end) {
             path.append((tick.order.time, tick.price));
         }
-        let next_rev = self.marks.get(&(window, start)).map_or(0, |m| m.next_rev);
-        let told = record::Told { rev: next_rev, is_final, closed_by };
-        let coverage = self.coverage(settings, window, start);
-        let content = record::Content { symbol: &self.symbol, window, start, sums: &sums, path: &path, coverage };
+        let place = record::Place { symbol: &self.symbol, window, start, coverage };
+        let content = record::Content { place, sums: &sums, path: &path };
         out.push(record::metrics(settings, &content, told));
         let version = self.version(settings, window, start);
         let by_clock = is_final && closed_by == Some(ClosedBy::Clock);

@@ -10,7 +10,8 @@
 //! | `ids/<venue>/<bucket>/<chunk>` | ranges of trade ids |
 //! | `tail/<start>` | a stretch of a tail that is long |
 //!
-//! Version 1 named grids in the head by their length; it is read, and written anew as version 2 with the next change.
+//! Version 1 named grids in the head by their length and knew no last trade of a grid; it is read, and written anew as version 2 with the
+//! next change.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -151,6 +152,7 @@ impl Book {
             w.signed(grid.longest.into());
             w.byte(lane.since.is_some().into());
             w.signed(lane.since.unwrap_or(0).into());
+            write_ticks(lane.last.iter(), w);
         }
         w.unsigned(self.marks.len() as u128);
         for ((window, start), mark) in &self.marks {
@@ -226,9 +228,11 @@ impl Book {
         for _ in 0..r.count()? {
             let name = if version == 1 { r.int::<i64>()?.to_string().into() } else { Cow::from(r.text()?) };
             let (longest, some, since) = (r.int::<i64>()?, r.byte()?, r.int()?);
+            let last = if version == 1 { None } else { read_ticks(r)?.pop() };
             if let Some(grid) = settings.layout.grids.iter().position(|g| g.name == name) {
                 // A longer window than before finds some of its panes gone: it is whole only from here on.
                 let is_longer = settings.layout.grids[grid].longest > longest;
+                self.grids[grid].last = last.filter(|_| settings.carries);
                 self.grids[grid].since = (some != 0).then_some(if is_longer { self.latest } else { since });
             }
         }

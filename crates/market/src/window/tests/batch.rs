@@ -17,8 +17,9 @@ fn sort_key(p: &Print) -> (i64, u64, i64) {
     (p.time, p.id.as_ref().and_then(|id| id.parse().ok()).unwrap_or(u64::MAX), p.offset)
 }
 
-/// Every window that holds a trade, as [`content`] leaves it.
-pub(crate) fn metrics(symbol: &str, prints: &[Print], spans: &[Span], config: &str) -> Vec<Metrics> {
+/// Every window that holds a trade, as [`content`] leaves it, and those that carry a price.
+pub(crate) fn metrics(symbol: &str, prints: &[Print], options: &Options, config: &str) -> Vec<Metrics> {
+    let spans = &options.windows;
     let first = prints.iter().map(|p| p.time).min().unwrap_or(0);
     let mut windows: BTreeMap<(Span, i64, i64), Vec<&Print>> = BTreeMap::new();
     for print in prints {
@@ -28,11 +29,61 @@ pub(crate) fn metrics(symbol: &str, prints: &[Print], spans: &[Span], config: &s
             }
         }
     }
+    if options.empty == Empty::Carry {
+        let latest = prints.iter().map(|p| p.time).max().unwrap_or(0);
+        for span in spans {
+            silences(*span, latest - options.out_of_orderness_ns - options.lateness_ns, &mut windows);
+        }
+    }
+    let mut sorted: Vec<&Print> = prints.iter().collect();
+    sorted.sort_by_key(|p| sort_key(p));
     let records = windows.into_iter().map(|((span, start, end), mut trades)| {
         trades.sort_by_key(|p| sort_key(p));
+        if trades.is_empty() {
+            let last = sorted[sorted.partition_point(|p| p.time < start) - 1];
+            let one = record(symbol, span, (start, end), &[last], false, config);
+            let none = (Quantity::ZERO, Some(Decimal::ZERO), None, Some(VwapReason::NoTrades));
+            let (volume, quote_volume, vwap, vwap_reason) = none;
+            let carried = Metrics { volume, quote_volume, vwap, vwap_reason, twap: None, average: None, ..one };
+            return Metrics { trade_count: 0, buy_volume: None, ..carried };
+        }
         record(symbol, span, (start, end), &trades, start < first, config)
     });
     records.collect()
+}
+
+/// Walks over all windows of a kind, one after the other, and adds the empty ones that end up to `upto`: an hour of seconds in a row.
+fn silences(span: Span, upto: i64, windows: &mut BTreeMap<(Span, i64, i64), Vec<&Print>>) {
+    let ours: Vec<(i64, i64)> = windows.keys().filter(|key| key.0 == span).map(|key| (key.1, key.2)).collect();
+    let (mut start, mut end) = ours[0];
+    let mut quiet = 0;
+    while end <= upto {
+        if ours.binary_search(&(start, end)).is_ok() {
+            quiet = 0;
+        } else {
+            quiet += 1;
+            let is_rest = span.to_string().contains('@') && is_rest(start);
+            if quiet <= 3_600 && !is_rest {
+                windows.insert((span, start, end), Vec::new());
+            }
+        }
+        (start, end) = match span.is_tumbling() {
+            true => around(span, end)[0],
+            false => (start + span.slide().ns(), end + span.slide().ns()),
+        };
+    }
+}
+
+/// Whether a window that starts there lies outside the sessions: it begins at a close.
+fn is_rest(start: i64) -> bool {
+    let (day, of_day) = (start.div_euclid(DAY), start.rem_euclid(DAY) / (60 * S));
+    let date = Civil::of(day * DAY).date();
+    of_day
+        == match date.as_str() {
+            "2024-11-29" => 18 * 60,
+            date if date.starts_with("2024-08") => 20 * 60,
+            _ => 21 * 60,
+        }
 }
 
 /// Every window that holds `time`: start and end.

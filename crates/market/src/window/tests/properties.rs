@@ -33,12 +33,14 @@ fn some_windows() -> impl Strategy<Value = Vec<Span>> {
 fn some_options() -> impl Strategy<Value = Options> {
     let times = (prop_oneof![Just(0), Just(2 * S), Just(20 * S)], prop_oneof![Just(0), Just(S), Just(90 * S)]);
     let emit = prop_oneof![Just(Emit::OnClose), Just(Emit::OnUpdate), Just(Emit::Both)];
-    (some_windows(), times, emit).prop_map(|(windows, (ooo, lateness), emit)| Options {
+    let empty = prop_oneof![Just(Empty::None), Just(Empty::Carry)];
+    (some_windows(), times, emit, empty).prop_map(|(windows, (ooo, lateness), emit, empty)| Options {
         windows,
         out_of_orderness_ns: ooo,
         lateness_ns: lateness,
         idle_ns: 5 * S,
         emit,
+        empty,
         throttle_ns: S,
         rollups: Vec::new(),
         calendars: Vec::new(),
@@ -109,7 +111,7 @@ proptest! {
         let arrived = prints(&raw, start, allowed);
         let fold = finals(&options, &arrived);
         let config = fold[0].config.clone();
-        let expected = batch::metrics(SYMBOL, &arrived, &options.windows, &config);
+        let expected = batch::metrics(SYMBOL, &arrived, &options, &config);
         prop_assert_eq!(fold.len(), expected.len());
         for (ours, theirs) in fold.iter().zip(&expected) {
             prop_assert!(ours.is_final);
@@ -323,6 +325,44 @@ fn other_settings_claim_nothing_they_do_not_know() {
     let ten = last.iter().find(|r| r.window_start == 0).unwrap();
     assert!(ten.partial && ten.trade_count == 2, "{ten:?}");
     assert!(!last.iter().find(|r| r.window.to_string() == "10m" && r.window_start == 600 * S).unwrap().partial);
+}
+
+/// However far the watermark jumps, an hour of seconds is carried on after a trade, and the rest is counted.
+#[test]
+fn a_jump_of_the_watermark_is_no_flood() {
+    let options =
+        Options { windows: spans(&["1s"]), empty: Empty::Carry, out_of_orderness_ns: 0, ..Options::default() };
+    let year = 366 * 86_400;
+    let print =
+        |s: i64| Print { time: s * S, id: None, price: Decimal::ONE, quantity: Decimal::ONE, side: None, offset: s };
+    for far in [3_601, 3_602, 10_000, 100 * year] {
+        let (mut fold, mut out) = (Fold::new(&options, 0).unwrap(), Vec::new());
+        for s in [0, far, far + 2] {
+            fold.trade(&print(s).input(SYMBOL), &mut out);
+        }
+        fold.tick(END, &mut out);
+        assert_eq!(out.iter().filter(|r| r.trade_count == 0).count(), 3_601, "after {far} s");
+        assert!(out.iter().all(|r| r.window_start <= 3_600 * S || r.window_start >= far * S));
+        assert_eq!(fold.counts().not_carried, far as u64 - 3_601);
+    }
+}
+
+/// From a trade on Wednesday noon to one on Friday noon, over Thanksgiving: hours of the sessions are carried, the rests are not.
+#[test]
+fn the_rest_between_two_sessions_is_not_carried() {
+    let options = Options { windows: spans(&["2h@xnys"]), empty: Empty::Carry, ..Options::default() };
+    let at = |text: &str| crate::time::parse_rfc3339(text).unwrap();
+    let times = ["2024-11-27T17:00:00Z", "2024-11-29T17:45:00Z", "2024-12-02T16:00:00Z"].map(at);
+    let prints: Vec<Print> = (0..)
+        .zip(times)
+        .map(|(n, time)| Print { time, id: None, price: Decimal::ONE, quantity: Decimal::ONE, side: None, offset: n })
+        .collect();
+    let last = finals(&options, &prints);
+    let empty = last.iter().filter(|r| r.trade_count == 0).map(|r| crate::time::rfc3339(r.window_start));
+    let starts = ["2024-11-27T18:30:00Z", "2024-11-27T20:30:00Z", "2024-11-29T14:30:00Z"];
+    assert_eq!(empty.collect::<Vec<_>>(), starts);
+    let expected = batch::metrics(SYMBOL, &prints, &options, &last[0].config);
+    assert_eq!(last.iter().map(content).collect::<Vec<_>>(), expected);
 }
 
 /// Another calendar cuts elsewhere: records say so by their `config`, and panes cut by the old one are not taken for its own.

@@ -113,6 +113,7 @@ impl Scenario {
             ["lateness", d] => self.options.lateness_ns = duration(d),
             ["idle", d] => self.options.idle_ns = duration(d),
             ["throttle", d] => self.options.throttle_ns = duration(d),
+            ["empty", empty] => self.options.empty = serde_json::from_value((*empty).into()).unwrap(),
             ["emit", emit] => self.options.emit = serde_json::from_value((*emit).into()).unwrap(),
             ["trade", words @ ..] => answer = self.trade(words, &mut out),
             ["gap", from, to, symbol] => {
