@@ -4,6 +4,7 @@
 //! comes from outside can make a function here panic.
 
 pub mod alert;
+pub mod average;
 pub mod calendar;
 pub mod codec;
 pub mod decimal;
@@ -22,6 +23,7 @@ mod words;
 mod zone;
 
 pub use alert::{Alert, AlertState, Coordinates, Direction, RuleKind};
+pub use average::{Average, AverageKind};
 pub use calendar::{Calendar, CalendarError};
 pub use codec::{DecodeError, EventRef, Reason, TradeRef};
 pub use decimal::{Decimal, NumberError};

@@ -1,5 +1,6 @@
 //! The metrics of one window of one symbol: the records of `aggregated-metrics`.
 
+use crate::average::Average;
 use crate::decimal::Decimal;
 use crate::interval::Interval;
 use crate::price::{Price, Quantity};
@@ -108,4 +109,7 @@ pub struct Metrics {
     pub config: String,
     /// Of a roll-up only: then no trade is counted, and what only trades tell is `None`.
     pub bars: Option<Bars>,
+    /// Moving averages of the closing prices of this and earlier bars, as asked for: formulas in `window/trend.rs`. `None` until there
+    /// are enough bars.
+    pub averages: Vec<(Average, Option<Decimal>)>,
 }

@@ -24,6 +24,8 @@
 //!
 //! **Silence.** Asked for, windows without a trade carry the last price on: `book/carry.rs`.
 //!
+//! **Trends.** Asked for, moving averages over the closing prices of the bars: `trend.rs`.
+//!
 //! **Bars** that someone else made are rolled up into longer windows in books of their own, by symbol and length: `book/bar.rs`.
 
 pub mod layout;
@@ -37,6 +39,7 @@ mod pane;
 mod path;
 mod record;
 mod seen;
+mod trend;
 
 pub use bytes::StateError;
 pub use fold::{Counts, Emit, Empty, Fold, Input, Moment, Options, Outcome, Rollup};

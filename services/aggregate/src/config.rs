@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use harness::{Common, Duration, Flag};
 use market::window::{Emit, Empty, Options, Rollup};
-use market::{Calendar, CalendarError, Span};
+use market::{Average, Calendar, CalendarError, Span};
 use serde::{Deserialize, Serialize};
 use streams::{KafkaConfig, topic};
 
@@ -32,6 +32,7 @@ pub struct Config {
     pub idle: Duration,
     pub emit: Emit,
     pub empty: Empty,
+    pub averages: Vec<Average>,
     pub update_throttle: Duration,
     pub future_tolerance: Duration,
     pub rebuild: bool,
@@ -93,6 +94,11 @@ const DOCS: &[(&str, &str)] = &[
         "none: nothing is told of a window without a trade. carry: once it is final, the last price with no volume; at \
          most 3600 windows in a row, and not between the sessions of a calendar.",
     ),
+    (
+        "averages",
+        "Moving averages of the closing prices of each kind of window: `sma:20` (simple, of 20 bars) or `ema:12` \
+         (exponential). Null until there are so many bars.",
+    ),
     ("update_throttle", "Shortest time between two updates of one symbol."),
     (
         "future_tolerance",
@@ -126,6 +132,7 @@ impl Default for Config {
             idle: ns(options.idle_ns),
             emit: options.emit,
             empty: options.empty,
+            averages: options.averages,
             update_throttle: ns(options.throttle_ns),
             future_tolerance: Duration::from_secs(5),
             rebuild: false,
@@ -150,6 +157,7 @@ impl Config {
             idle_ns: self.idle.as_ns(),
             emit: self.emit,
             empty: self.empty,
+            averages: self.averages.clone(),
             throttle_ns: self.update_throttle.as_ns(),
         })
     }

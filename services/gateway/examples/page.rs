@@ -129,6 +129,7 @@ fn empty(trade: &Trade, span: Span, start: i64, offset: i64) -> Bar {
         backfilled: 0,
         config: "example".to_owned(),
         bars: None,
+        averages: Vec::new(),
     };
     Bar { metrics, spent: 0.0 }
 }

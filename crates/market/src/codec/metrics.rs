@@ -4,7 +4,9 @@ use super::SCHEMA_VERSION;
 use super::error::{DecodeError, Reason};
 use super::fields::{Fields, fields};
 use super::write::Object;
-use crate::json::Raw;
+use crate::average::Average;
+use crate::decimal::Decimal;
+use crate::json::{Raw, Scanner};
 use crate::metrics::{Bars, ClosedBy, Input, Metrics, Quality, VwapReason};
 
 /// The word in `kind`.
@@ -46,6 +48,7 @@ fields! {
         Config = "config",
         BarInterval = "bar_interval",
         BarCount = "bar_count",
+        Averages = "averages",
     }
 }
 
@@ -99,6 +102,7 @@ impl Metrics {
             backfilled: fields.narrow(Field::Backfilled)?,
             config: fields.string(Field::Config)?,
             bars: bars(&fields)?,
+            averages: averages(&fields)?,
         })
     }
 
@@ -145,6 +149,11 @@ impl Metrics {
             object.text("bar_interval", &bars.interval.to_string());
             object.count("bar_count", bars.count);
         }
+        if !self.averages.is_empty() {
+            object.object("averages", |object| {
+                self.averages.iter().for_each(|(average, value)| object.number_or_null(&average.field(), *value));
+            });
+        }
         object.close();
     }
 }
@@ -152,6 +161,30 @@ impl Metrics {
 fn bars(fields: &Fields<Field>) -> Result<Option<Bars>, DecodeError> {
     let interval = fields.opt_word(Field::BarInterval, |text| text.parse().ok())?;
     interval.map(|interval| Ok(Bars { interval, count: fields.narrow(Field::BarCount)? })).transpose()
+}
+
+/// Averages of a kind that this version does not know are left out.
+fn averages(fields: &Fields<Field>) -> Result<Vec<(Average, Option<Decimal>)>, DecodeError> {
+    let wrong = |what: &str| fields.error(Field::Averages, Reason::WrongType, what);
+    let text = match fields.raw(Field::Averages) {
+        Raw::Absent | Raw::Null => return Ok(Vec::new()),
+        Raw::Object(text) => text,
+        _ => return Err(wrong("is not an object")),
+    };
+    let mut scanner = Scanner::new(text);
+    let (mut averages, mut more) = (Vec::new(), scanner.begin()?.unwrap_or(false));
+    while more {
+        let name = scanner.name()?.text().unwrap_or_default();
+        let value;
+        (value, more) = scanner.field()?;
+        let value = match value {
+            Raw::Null => None,
+            Raw::Number(digits) => Some(Decimal::parse(digits.as_bytes()).map_err(|error| wrong(&error.to_string()))?),
+            _ => return Err(wrong("has a value that is not a number")),
+        };
+        averages.extend(Average::of_field(&name).map(|average| (average, value)));
+    }
+    Ok(averages)
 }
 
 fn input(fields: &Fields<Field>) -> Result<Input, DecodeError> {

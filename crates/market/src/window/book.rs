@@ -21,11 +21,13 @@ use super::fold::{Counts, Input, Outcome, Settings};
 use super::pane::{Folded, Pane};
 use super::path::{Order, Step, Tick};
 use super::seen::{Id, Seen};
+use super::trend::Trend;
 
 mod bar;
 mod carry;
 mod close;
 mod save;
+mod trend;
 
 pub(crate) use save::{Key, OLDEST, VERSION};
 
@@ -57,6 +59,8 @@ pub(crate) struct Book {
     due: i64,
     /// What has been said about windows that are not over, by window and start.
     marks: BTreeMap<(usize, i64), Mark>,
+    /// The final bars of each window, where averages are asked for.
+    trends: Vec<Trend>,
     seen: Seen,
     /// Times in which the venue's stream is known to be broken.
     gaps: Vec<(i64, i64)>,
@@ -131,6 +135,11 @@ impl Book {
             fired: NEVER,
             due: i64::MAX,
             marks: BTreeMap::new(),
+            trends: if settings.averages.is_empty() {
+                Vec::new()
+            } else {
+                settings.layout.windows.iter().map(|_| Trend::new(&settings.averages)).collect()
+            },
             seen: Seen::default(),
             gaps: Vec::new(),
             clock: Clock::default(),

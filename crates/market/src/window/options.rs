@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::average::Average;
 use crate::calendar::Calendar;
 use crate::interval::Interval;
 use crate::span::Span;
@@ -60,6 +61,8 @@ pub struct Options {
     pub idle_ns: i64,
     pub emit: Emit,
     pub empty: Empty,
+    /// Moving averages of the closing prices of each kind of window.
+    pub averages: Vec<Average>,
     /// The shortest time between two updates of one symbol.
     pub throttle_ns: i64,
 }
@@ -77,6 +80,7 @@ impl Default for Options {
             idle_ns: 5 * Interval::SECOND.ns(),
             emit: Emit::default(),
             empty: Empty::default(),
+            averages: Vec::new(),
             throttle_ns: Interval::SECOND.ns(),
         }
     }
@@ -104,6 +108,7 @@ pub(crate) struct Settings {
     pub emit: Emit,
     /// Windows without a trade are told.
     pub carries: bool,
+    pub averages: Vec<Average>,
     pub throttle: i64,
     /// Ids of trades are kept in stretches of this length.
     pub bucket: i64,
@@ -151,6 +156,7 @@ impl Settings {
             lateness,
             idle: options.idle_ns.max(0),
             emit: options.emit,
+            averages: once(&options.averages),
             carries: options.empty == Empty::Carry,
             throttle: options.throttle_ns.max(0),
             bucket: longest.min(Interval::DAY.ns()),
@@ -171,6 +177,9 @@ impl Settings {
         if self.carries {
             text.push_str(&format!(" carry={MOST_CARRIED}"));
         }
+        for average in &self.averages {
+            text.push_str(&format!(" {average}"));
+        }
         for window in &self.layout.windows {
             text.push_str(&format!(" {}", window.span));
             if let Some(hash) = window.calendar_hash() {
@@ -181,4 +190,15 @@ impl Settings {
             text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
         format!("{hash:016x}")
     }
+}
+
+/// Each average once, in the order given.
+fn once(averages: &[Average]) -> Vec<Average> {
+    let mut once: Vec<Average> = Vec::new();
+    averages.iter().for_each(|average| {
+        if !once.contains(average) {
+            once.push(*average)
+        }
+    });
+    once
 }

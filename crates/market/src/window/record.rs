@@ -105,6 +105,7 @@ fn blank(settings: &Settings, place: &Place<'_>, told: Told) -> Metrics {
         backfilled: 0,
         config: settings.config.clone(),
         bars: None,
+        averages: Vec::new(),
     }
 }
 

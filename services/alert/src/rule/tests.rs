@@ -40,6 +40,7 @@ fn metrics(start: i64, rev: u32, close: &str, change: &str) -> Metrics {
         backfilled: 0,
         config: String::new(),
         bars: None,
+        averages: Vec::new(),
     }
 }
 

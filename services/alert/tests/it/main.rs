@@ -122,6 +122,7 @@ fn minute(symbol: &str, n: i64, close: &str, change_pct: &str) -> Metrics {
         backfilled: 0,
         config: String::new(),
         bars: None,
+        averages: Vec::new(),
     }
 }
 

@@ -88,6 +88,7 @@ pub(crate) fn metrics(symbol: &str, start: i64, rev: u32, close: &str) -> Metric
         backfilled: 0,
         config: "c".to_owned(),
         bars: None,
+        averages: Vec::new(),
     }
 }
 

@@ -62,6 +62,7 @@ impl Book {
             }
             if event.is_final {
                 self.marks.remove(&(event.window, start));
+                self.take_up(settings, event.window, event.end);
             }
         }
         self.drop_over(settings);
@@ -97,7 +98,14 @@ impl Book {
 
     /// Calls `each` with the end of every window that has trades and ends in `(after, upto]`, earliest first, until it has had
     /// enough of them.
-    fn windows_ending(&self, settings: &Settings, window: usize, after: i64, upto: i64, mut each: impl FnMut(i64)) {
+    pub(super) fn windows_ending(
+        &self,
+        settings: &Settings,
+        window: usize,
+        after: i64,
+        upto: i64,
+        mut each: impl FnMut(i64),
+    ) {
         self.try_windows_ending(settings, window, after, upto, |end| {
             each(end);
             true
@@ -128,7 +136,7 @@ impl Book {
         }
     }
 
-    fn panes(&self, settings: &Settings, window: usize, start: i64) -> impl Iterator<Item = &Pane> {
+    pub(super) fn panes(&self, settings: &Settings, window: usize, start: i64) -> impl Iterator<Item = &Pane> {
         let window = &settings.layout.windows[window];
         let panes = &self.grids[window.grid].panes;
         let end = window.end_of(start);
@@ -142,7 +150,8 @@ impl Book {
         let panes: u64 = self.panes(settings, window, start).map(|p| p.version).sum();
         let coverage = self.coverage(settings, window, start);
         // A partial window does not say that it has a gap too.
-        panes << 2 | if coverage.partial { 2 } else { u64::from(coverage.gap) }
+        let own = panes << 2 | if coverage.partial { 2 } else { u64::from(coverage.gap) };
+        own.wrapping_add(self.averages_version(settings, window, start))
     }
 
     fn coverage(&self, settings: &Settings, window: usize, start: i64) -> record::Coverage {
@@ -172,7 +181,8 @@ impl Book {
         let Some(first) = panes.next() else {
             let last = self.last_before(settings.layout.windows[window].grid, start);
             let place = record::Place { symbol: &self.symbol, window, start, coverage };
-            out.extend(last.map(|last| record::carried(settings, &place, &last, told)));
+            let averages = self.averages(settings, window, end);
+            out.extend(last.map(|last| Metrics { averages, ..record::carried(settings, &place, &last, told) }));
             return;
         };
         let (mut sums, mut path) = (first.sums.clone(), first.path.clone());
@@ -186,7 +196,10 @@ impl Book {
         }
         let place = record::Place { symbol: &self.symbol, window, start, coverage };
         let content = record::Content { place, sums: &sums, path: &path };
-        out.push(record::metrics(settings, &content, told));
+        out.push(Metrics {
+            averages: self.averages(settings, window, end),
+            ..record::metrics(settings, &content, told)
+        });
         let version = self.version(settings, window, start);
         let by_clock = is_final && closed_by == Some(ClosedBy::Clock);
         self.marks.insert((window, start), Mark { next_rev: next_rev + 1, version, by_clock });

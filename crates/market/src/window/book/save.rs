@@ -9,6 +9,7 @@
 //! | `pane/<grid>/<start>` | one pane; the grid by the length of its panes, or by its window |
 //! | `ids/<venue>/<bucket>/<chunk>` | ranges of trade ids |
 //! | `tail/<start>` | a stretch of a tail that is long |
+//! | `trend/<window>` | closes of final bars, for moving averages |
 //!
 //! Version 1 named grids in the head by their length and knew no last trade of a grid; it is read, and written anew as version 2 with the
 //! next change.
@@ -19,10 +20,12 @@ use std::collections::BTreeSet;
 use super::{Book, Mark, Pane, Tick};
 use crate::decimal::Decimal;
 use crate::interval::Interval;
+use crate::span::Span;
 use crate::window::bytes::{Reader, Short, Writer};
 use crate::window::cut::floor;
 use crate::window::fold::Settings;
 use crate::window::layout::Window;
+use crate::window::trend::Trend;
 
 /// The version byte of every value.
 pub(crate) const VERSION: u8 = 2;
@@ -37,6 +40,7 @@ pub(crate) enum Part<'a> {
     Pane { grid: &'a str, start: i64 },
     Ids { venue: u8, bucket: i64, chunk: u32 },
     Tail { start: i64 },
+    Trend { window: Span },
 }
 
 /// What a key of the changelog names.
@@ -54,6 +58,9 @@ impl<'a> Key<'a> {
         if let Some(rest) = part.strip_prefix("bars/") {
             let (interval, rest) = rest.split_once('/')?;
             (bars, part) = (Some(interval.parse().ok()?), rest);
+        }
+        if let Some(window) = part.strip_prefix("trend/") {
+            return Some(Key { symbol, bars, part: Part::Trend { window: window.parse().ok()? } });
         }
         let mut words = part.split('/');
         let part = match words.next()? {
@@ -92,6 +99,13 @@ impl Book {
                 (pane.dirty, pane.saved) = (false, true);
                 put(&format!("{prefix}pane/{}/{}", grid.name, pane.start), Some(&w.bytes));
             }
+        }
+        for (trend, window) in self.trends.iter_mut().zip(&settings.layout.windows).filter(|(trend, _)| trend.dirty) {
+            w.bytes.clear();
+            w.byte(VERSION);
+            trend.write(&settings.averages, &mut w);
+            trend.dirty = false;
+            put(&format!("{prefix}trend/{}", window.span), Some(&w.bytes));
         }
         self.seen
             .save(VERSION, |bucket, venue, chunk, value| put(&format!("{prefix}ids/{venue}/{bucket}/{chunk}"), value));
@@ -193,6 +207,18 @@ impl Book {
                 if let Some(r) = value {
                     lane.panes.push_back(Pane::read(start, r)?);
                     r.end()?;
+                }
+            }
+            (Part::Trend { window: span }, value) => {
+                let window = settings.layout.windows.iter().position(|w| w.span == span);
+                match (window.and_then(|at| self.trends.get_mut(at)), value) {
+                    (Some(trend), Some(r)) => {
+                        *trend = Trend::read(&settings.averages, r)?;
+                        r.end()?;
+                    }
+                    // Bars that come while nobody asks for averages would be missing from them.
+                    (None, Some(_)) => self.saved.gone.push(format!("trend/{span}")),
+                    (_, None) => {}
                 }
             }
             (Part::Ids { venue, bucket, chunk }, Some(r)) => {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::average::{Average, AverageKind};
 use crate::metrics::{Quality, VwapReason};
 use crate::span::Span;
 use crate::time::{Civil, NS_PER_DAY as DAY};
@@ -49,7 +50,30 @@ pub(crate) fn metrics(symbol: &str, prints: &[Print], options: &Options, config:
         }
         record(symbol, span, (start, end), &trades, start < first, config)
     });
-    records.collect()
+    let mut records: Vec<Metrics> = records.collect();
+    for of_span in records.chunk_by_mut(|a, b| a.window == b.window) {
+        let closes: Vec<Decimal> = of_span.iter().map(|r| r.close.unwrap().get()).collect();
+        for (at, record) in of_span.iter_mut().enumerate() {
+            record.averages = options.averages.iter().map(|a| (*a, average(*a, &closes[..=at]))).collect();
+        }
+    }
+    records
+}
+
+/// From the first bar on, each time.
+fn average(average: Average, closes: &[Decimal]) -> Option<Decimal> {
+    let bars = usize::from(average.bars());
+    let mean = |of: &[Decimal]| sum(of.iter().map(|c| Wide::of(*c))).divide(Wide::count(bars as i64));
+    if closes.len() < bars {
+        return None;
+    }
+    if average.kind == AverageKind::Simple {
+        return mean(&closes[closes.len() - bars..]);
+    }
+    closes[bars..].iter().fold(mean(&closes[..bars]), |before, close| {
+        let weighted = sum([Wide::times(*close, 2), Wide::times(before.unwrap(), bars as i64 - 1)].into_iter());
+        weighted.divide(Wide::count(bars as i64 + 1))
+    })
 }
 
 /// Walks over all windows of a kind, one after the other, and adds the empty ones that end up to `upto`: an hour of seconds in a row.
@@ -191,6 +215,7 @@ fn record(
         backfilled: 0,
         config: config.to_owned(),
         bars: None,
+        averages: Vec::new(),
     }
 }
 

@@ -34,16 +34,20 @@ fn some_options() -> impl Strategy<Value = Options> {
     let times = (prop_oneof![Just(0), Just(2 * S), Just(20 * S)], prop_oneof![Just(0), Just(S), Just(90 * S)]);
     let emit = prop_oneof![Just(Emit::OnClose), Just(Emit::OnUpdate), Just(Emit::Both)];
     let empty = prop_oneof![Just(Empty::None), Just(Empty::Carry)];
-    (some_windows(), times, emit, empty).prop_map(|(windows, (ooo, lateness), emit, empty)| Options {
-        windows,
-        out_of_orderness_ns: ooo,
-        lateness_ns: lateness,
-        idle_ns: 5 * S,
-        emit,
-        empty,
-        throttle_ns: S,
-        rollups: Vec::new(),
-        calendars: Vec::new(),
+    let averages = prop_oneof![Just(&[][..]), Just(&["sma:3", "ema:4", "ema:1", "sma:10"][..])];
+    (some_windows(), times, emit, empty, averages).prop_map(|(windows, (ooo, lateness), emit, empty, averages)| {
+        Options {
+            windows,
+            out_of_orderness_ns: ooo,
+            lateness_ns: lateness,
+            idle_ns: 5 * S,
+            emit,
+            empty,
+            averages: averages.iter().map(|a| a.parse().unwrap()).collect(),
+            throttle_ns: S,
+            rollups: Vec::new(),
+            calendars: Vec::new(),
+        }
     })
 }
 

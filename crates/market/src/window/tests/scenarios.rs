@@ -78,6 +78,9 @@ fn line(r: &Metrics) -> String {
             let _ = write!(text, " {name} {count}");
         }
     }
+    for (average, value) in &r.averages {
+        let _ = write!(text, " {average} {}", shown(*value));
+    }
     if r.quality.as_str() != "complete" {
         let _ = write!(text, " {}", r.quality);
     }
@@ -113,6 +116,9 @@ impl Scenario {
             ["lateness", d] => self.options.lateness_ns = duration(d),
             ["idle", d] => self.options.idle_ns = duration(d),
             ["throttle", d] => self.options.throttle_ns = duration(d),
+            ["averages", averages @ ..] => {
+                self.options.averages = averages.iter().map(|a| a.parse().unwrap()).collect()
+            }
             ["empty", empty] => self.options.empty = serde_json::from_value((*empty).into()).unwrap(),
             ["emit", emit] => self.options.emit = serde_json::from_value((*emit).into()).unwrap(),
             ["trade", words @ ..] => answer = self.trade(words, &mut out),
