@@ -3,6 +3,7 @@
 //! By event time everything is decided at the trade that moves the watermark, so it does not depend on batches or on a clock. The
 //! clock only closes what waits for trades that may never come, and sends updates and revisions no more often than asked.
 
+use super::trend::Walk;
 use super::{Book, Mark, NEVER, Pane};
 use crate::metrics::{ClosedBy, Metrics};
 use crate::window::fold::{Counts, Emit, Moment, Settings};
@@ -52,13 +53,14 @@ impl Book {
         }
         events.sort_unstable();
         self.fired = to;
+        let mut walk = Walk::default();
         for event in events {
             let start = settings.layout.windows[event.window].start_of(event.end);
-            let version = self.version(settings, event.window, start);
+            let version = self.version(settings, &mut walk, event.window, start);
             let mark = self.marks.get(&(event.window, start)).copied();
             let told = mark.is_some_and(|m| m.by_clock && m.version == version);
             if !told {
-                self.tell(settings, event.window, start, event.is_final, Some(ClosedBy::EventTime), out);
+                self.tell(settings, &mut walk, event.window, start, event.is_final, Some(ClosedBy::EventTime), out);
             }
             if event.is_final {
                 self.marks.remove(&(event.window, start));
@@ -146,12 +148,12 @@ impl Book {
     }
 
     /// Equal for a window exactly as long as its record would be.
-    fn version(&self, settings: &Settings, window: usize, start: i64) -> u64 {
+    fn version(&self, settings: &Settings, walk: &mut Walk, window: usize, start: i64) -> u64 {
         let panes: u64 = self.panes(settings, window, start).map(|p| p.version).sum();
         let coverage = self.coverage(settings, window, start);
         // A partial window does not say that it has a gap too.
         let own = panes << 2 | if coverage.partial { 2 } else { u64::from(coverage.gap) };
-        own.wrapping_add(self.averages_version(settings, window, start))
+        own.wrapping_add(self.averages_version(settings, walk, window, start))
     }
 
     fn coverage(&self, settings: &Settings, window: usize, start: i64) -> record::Coverage {
@@ -167,6 +169,7 @@ impl Book {
     fn tell(
         &mut self,
         settings: &Settings,
+        walk: &mut Walk,
         window: usize,
         start: i64,
         is_final: bool,
@@ -181,7 +184,7 @@ impl Book {
         let Some(first) = panes.next() else {
             let last = self.last_before(settings.layout.windows[window].grid, start);
             let place = record::Place { symbol: &self.symbol, window, start, coverage };
-            let averages = self.averages(settings, window, end);
+            let averages = self.averages(settings, walk, window, end);
             out.extend(last.map(|last| Metrics { averages, ..record::carried(settings, &place, &last, told) }));
             return;
         };
@@ -197,10 +200,10 @@ impl Book {
         let place = record::Place { symbol: &self.symbol, window, start, coverage };
         let content = record::Content { place, sums: &sums, path: &path };
         out.push(Metrics {
-            averages: self.averages(settings, window, end),
+            averages: self.averages(settings, walk, window, end),
             ..record::metrics(settings, &content, told)
         });
-        let version = self.version(settings, window, start);
+        let version = self.version(settings, walk, window, start);
         let by_clock = is_final && closed_by == Some(ClosedBy::Clock);
         self.marks.insert((window, start), Mark { next_rev: next_rev + 1, version, by_clock });
     }
@@ -234,20 +237,20 @@ impl Book {
     }
 
     /// Whether readers have not been told yet what the window holds now.
-    fn changed(&self, settings: &Settings, window: usize, end: i64) -> bool {
+    fn changed(&self, settings: &Settings, walk: &mut Walk, window: usize, end: i64) -> bool {
         let start = settings.layout.windows[window].start_of(end);
-        self.marks.get(&(window, start)).is_none_or(|m| m.version != self.version(settings, window, start))
+        self.marks.get(&(window, start)).is_none_or(|m| m.version != self.version(settings, walk, window, start))
     }
 
     /// Revisions of closed windows, and updates of open ones where they are asked for: of windows that overlap, of the one that
     /// ends next. It is the one that is nearly complete; the others take their turn.
     fn tell_changes(&mut self, settings: &Settings, out: &mut Vec<Metrics>) {
         let (horizon, watermark) = (self.horizon(settings), self.watermark);
-        let mut events = Vec::new();
+        let (mut events, mut walk) = (Vec::new(), Walk::default());
         for window in 0..settings.layout.windows.len() {
             let mut collect = |after, upto, all: bool| {
                 self.try_windows_ending(settings, window, after, upto, |end| {
-                    let changed = self.changed(settings, window, end);
+                    let changed = self.changed(settings, &mut walk, window, end);
                     if changed {
                         events.push(Event { end, window, is_final: false });
                     }
@@ -260,10 +263,11 @@ impl Book {
             }
         }
         events.sort_unstable();
+        let mut walk = Walk::default();
         for event in events {
             let start = settings.layout.windows[event.window].start_of(event.end);
             let closed_by = (event.end <= watermark).then_some(ClosedBy::EventTime);
-            self.tell(settings, event.window, start, false, closed_by, out);
+            self.tell(settings, &mut walk, event.window, start, false, closed_by, out);
         }
     }
 
@@ -272,12 +276,12 @@ impl Book {
     fn close_by_clock(&mut self, settings: &Settings, moment: Moment, out: &mut Vec<Metrics>) {
         let patience = settings.lateness.saturating_add(settings.idle);
         let mut waiting = false;
-        let mut events = Vec::new();
+        let (mut events, mut walk) = (Vec::new(), Walk::default());
         for window in 0..settings.layout.windows.len() {
             self.windows_ending(settings, window, self.horizon(settings), i64::MAX, |end| {
                 let start = settings.layout.windows[window].start_of(end);
                 let told = self.marks.get(&(window, start)).is_some_and(|m| m.by_clock);
-                if told && !self.changed(settings, window, end) {
+                if told && !self.changed(settings, &mut walk, window, end) {
                     return;
                 }
                 if moment.ending || moment.now >= end.saturating_add(patience) {
@@ -288,9 +292,10 @@ impl Book {
             });
         }
         events.sort_unstable();
+        let mut walk = Walk::default();
         for event in events {
             let start = settings.layout.windows[event.window].start_of(event.end);
-            self.tell(settings, event.window, start, true, Some(ClosedBy::Clock), out);
+            self.tell(settings, &mut walk, event.window, start, true, Some(ClosedBy::Clock), out);
         }
         self.clock.at_rest = !waiting;
     }
