@@ -34,6 +34,7 @@ mod book;
 mod bytes;
 mod cut;
 mod fold;
+mod gaps;
 mod options;
 mod pane;
 mod path;
@@ -43,6 +44,7 @@ mod trend;
 
 pub use bytes::StateError;
 pub use fold::{Counts, Emit, Empty, Fold, Input, Moment, Options, Outcome, Rollup};
+pub use gaps::Hole;
 pub use layout::{Layout, LayoutError};
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ impl Default for Config {
             empty: options.empty,
             averages: options.averages,
             update_throttle: ns(options.throttle_ns),
-            future_tolerance: Duration::from_secs(5),
+            future_tolerance: ns(options.future_tolerance_ns),
             rebuild: false,
         }
     }
@@ -158,6 +158,7 @@ impl Config {
             emit: self.emit,
             empty: self.empty,
             averages: self.averages.clone(),
+            future_tolerance_ns: self.future_tolerance.as_ns(),
             throttle_ns: self.update_throttle.as_ns(),
         })
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use harness::Registry;
 use harness::prom::IntGauge;
 use market::codec::TradeRef;
-use market::window::{Counts, Fold, Input, Moment, Options, Outcome as Folded, StateError};
+use market::window::{Counts, Fold, Hole, Input, Moment, Options, Outcome as Folded, StateError};
 use market::{Bar, Event, EventRef, Metrics, Reason};
 use streams::Record;
 use streams::stateful::{Changelog, Outbox, Outcome, Settings, Stage, Tick};
@@ -283,7 +283,7 @@ impl Stage for Aggregator {
             Ok(EventRef::Trade(trade)) => self.trade(part, &trade, record, out),
             Ok(EventRef::Other(Event::Bar(bar))) => self.bar(part, &bar, record, out),
             Ok(EventRef::Other(Event::Gap(gap))) => {
-                part.fold.gap(&gap.symbol, gap.from, gap.to);
+                part.fold.gap(&gap.symbol, Hole::of(&gap));
                 Outcome::OtherKind
             }
             Ok(EventRef::Other(_)) => Outcome::OtherKind,

@@ -130,6 +130,8 @@ fn empty(trade: &Trade, span: Span, start: i64, offset: i64) -> Bar {
         config: "example".to_owned(),
         bars: None,
         averages: Vec::new(),
+        gap: false,
+        reasons: Default::default(),
     };
     Bar { metrics, spent: 0.0 }
 }

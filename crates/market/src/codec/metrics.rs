@@ -7,7 +7,7 @@ use super::write::Object;
 use crate::average::Average;
 use crate::decimal::Decimal;
 use crate::json::{Raw, Scanner};
-use crate::metrics::{Bars, ClosedBy, Input, Metrics, Quality, VwapReason};
+use crate::metrics::{Bars, ClosedBy, Input, Metrics, Quality, Reasons, Undefined, VwapReason};
 
 /// The word in `kind`.
 const KIND: &str = "metrics";
@@ -49,6 +49,13 @@ fields! {
         BarInterval = "bar_interval",
         BarCount = "bar_count",
         Averages = "averages",
+        Gap = "gap",
+        QuoteVolumeReason = "quote_volume_reason",
+        TwapReason = "twap_reason",
+        AverageReason = "average_reason",
+        ChangePctReason = "change_pct_reason",
+        VolatilityReason = "volatility_reason",
+        BuyVolumeReason = "buy_volume_reason",
     }
 }
 
@@ -103,6 +110,8 @@ impl Metrics {
             config: fields.string(Field::Config)?,
             bars: bars(&fields)?,
             averages: averages(&fields)?,
+            gap: fields.opt_flag(Field::Gap)?.unwrap_or(false),
+            reasons: reasons(&fields)?,
         })
     }
 
@@ -154,8 +163,28 @@ impl Metrics {
                 self.averages.iter().for_each(|(average, value)| object.number_or_null(&average.field(), *value));
             });
         }
+        if self.gap {
+            object.flag("gap", true);
+        }
+        object.opt_text("quote_volume_reason", self.reasons.quote_volume.map(Undefined::as_str));
+        object.opt_text("twap_reason", self.reasons.twap.map(Undefined::as_str));
+        object.opt_text("average_reason", self.reasons.average.map(Undefined::as_str));
+        object.opt_text("change_pct_reason", self.reasons.change_pct.map(Undefined::as_str));
+        object.opt_text("volatility_reason", self.reasons.volatility.map(Undefined::as_str));
+        object.opt_text("buy_volume_reason", self.reasons.buy_volume.map(Undefined::as_str));
         object.close();
     }
+}
+
+fn reasons(fields: &Fields<Field>) -> Result<Reasons, DecodeError> {
+    Ok(Reasons {
+        quote_volume: fields.opt_word(Field::QuoteVolumeReason, Undefined::parse)?,
+        twap: fields.opt_word(Field::TwapReason, Undefined::parse)?,
+        average: fields.opt_word(Field::AverageReason, Undefined::parse)?,
+        change_pct: fields.opt_word(Field::ChangePctReason, Undefined::parse)?,
+        volatility: fields.opt_word(Field::VolatilityReason, Undefined::parse)?,
+        buy_volume: fields.opt_word(Field::BuyVolumeReason, Undefined::parse)?,
+    })
 }
 
 fn bars(fields: &Fields<Field>) -> Result<Option<Bars>, DecodeError> {

@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 
 use super::cut::floor;
 use super::fold::{Counts, Input, Outcome, Settings};
+use super::gaps::{Gaps, Hole};
 use super::pane::{Folded, Pane};
 use super::path::{Order, Step, Tick};
 use super::seen::{Id, Seen};
@@ -30,9 +31,6 @@ mod save;
 mod trend;
 
 pub(crate) use save::{Key, OLDEST, VERSION};
-
-/// Gaps kept per symbol; the oldest goes first.
-const MAX_GAPS: usize = 1_024;
 
 /// Before the first trade.
 const NEVER: i64 = i64::MIN;
@@ -63,7 +61,7 @@ pub(crate) struct Book {
     trends: Vec<Trend>,
     seen: Seen,
     /// Times in which the venue's stream is known to be broken.
-    gaps: Vec<(i64, i64)>,
+    gaps: Gaps,
     clock: Clock,
     saved: Saved,
     /// Waits in the fold's list of changed books.
@@ -141,7 +139,7 @@ impl Book {
                 settings.layout.windows.iter().map(|_| Trend::new(&settings.averages)).collect()
             },
             seen: Seen::default(),
-            gaps: Vec::new(),
+            gaps: Gaps::default(),
             clock: Clock::default(),
             saved: Saved::default(),
             listed: false,
@@ -185,6 +183,7 @@ impl Book {
         }
         if let Some((venue, id)) = identity {
             counts.forgotten_ids += self.seen.insert(floor(input.event_time, settings.bucket), venue, id);
+            id.number().into_iter().for_each(|number| self.gaps.came(number));
         }
         self.clock.fresh = true;
         self.clock.at_rest = false;
@@ -267,17 +266,9 @@ impl Book {
     }
 
     /// The stream of the venue was broken: windows of that time say so.
-    pub fn gap(&mut self, settings: &Settings, from: i64, to: i64) {
-        let horizon = self.horizon(settings);
-        let longest = settings.layout.longest();
-        self.gaps.retain(|(_, to)| *to >= horizon.saturating_sub(longest));
-        if to < horizon.saturating_sub(longest) || self.gaps.contains(&(from, to)) {
-            return;
-        }
-        if self.gaps.len() == MAX_GAPS {
-            self.gaps.remove(0);
-        }
-        self.gaps.push((from, to));
+    pub fn gap(&mut self, settings: &Settings, hole: Hole) {
+        let over = self.horizon(settings).saturating_sub(settings.layout.longest());
+        self.gaps.add(hole, over, &self.seen);
         self.clock.at_rest = false;
     }
 

@@ -14,6 +14,7 @@ use crate::span::Span;
 
 use super::book::{Book, Key, OLDEST, VERSION};
 use super::bytes::{Reader, StateError};
+use super::gaps::Hole;
 use super::layout::LayoutError;
 
 pub(crate) use super::options::Settings;
@@ -151,9 +152,9 @@ impl Fold {
     }
 
     /// The stream of a symbol was broken between two event times: its windows of that time say so.
-    pub fn gap(&mut self, symbol: &str, from: i64, to: i64) {
+    pub fn gap(&mut self, symbol: &str, hole: Hole) {
         let at = self.book(TRADES, symbol);
-        self.books[at].gap(&self.shelves[TRADES].settings, from, to);
+        self.books[at].gap(&self.shelves[TRADES].settings, hole);
         self.touch(at);
     }
 

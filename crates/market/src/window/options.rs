@@ -63,6 +63,9 @@ pub struct Options {
     pub empty: Empty,
     /// Moving averages of the closing prices of each kind of window.
     pub averages: Vec<Average>,
+    /// How far after its receive time a trade may claim to be. The caller keeps to it; here it is part of the configuration, since it
+    /// decides over what is folded.
+    pub future_tolerance_ns: i64,
     /// The shortest time between two updates of one symbol.
     pub throttle_ns: i64,
 }
@@ -81,6 +84,7 @@ impl Default for Options {
             emit: Emit::default(),
             empty: Empty::default(),
             averages: Vec::new(),
+            future_tolerance_ns: 5 * Interval::SECOND.ns(),
             throttle_ns: Interval::SECOND.ns(),
         }
     }
@@ -109,6 +113,7 @@ pub(crate) struct Settings {
     /// Windows without a trade are told.
     pub carries: bool,
     pub averages: Vec<Average>,
+    future_tolerance: i64,
     pub throttle: i64,
     /// Ids of trades are kept in stretches of this length.
     pub bucket: i64,
@@ -156,6 +161,7 @@ impl Settings {
             lateness,
             idle: options.idle_ns.max(0),
             emit: options.emit,
+            future_tolerance: options.future_tolerance_ns.max(0),
             averages: once(&options.averages),
             carries: options.empty == Empty::Carry,
             throttle: options.throttle_ns.max(0),
@@ -167,10 +173,13 @@ impl Settings {
         settings
     }
 
-    /// Eight bytes in hexadecimal over what decides the content of final records: windows and their calendars, out-of-orderness, lateness. Not over
+    /// Eight bytes in hexadecimal over what decides the content of final records: windows and their calendars, out-of-orderness, lateness, what is from the future. Not over
     /// what only decides when they are told.
     fn hash(&self) -> String {
-        let mut text = format!("v1 out_of_orderness={} lateness={}", self.out_of_orderness, self.lateness);
+        let mut text = format!(
+            "v1 out_of_orderness={} lateness={} future_tolerance={}",
+            self.out_of_orderness, self.lateness, self.future_tolerance
+        );
         if let Some(interval) = self.bars {
             text.push_str(&format!(" bars={interval}"));
         }

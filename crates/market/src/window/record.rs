@@ -2,11 +2,12 @@
 
 use crate::decimal::Decimal;
 use crate::interval::Interval;
-use crate::metrics::{Bars, ClosedBy, Input, Metrics, Quality, VwapReason};
+use crate::metrics::{Bars, ClosedBy, Input, Metrics, Quality, Reasons, Undefined, VwapReason};
 use crate::price::{Price, Quantity};
 use crate::wide::Wide;
 
 use super::fold::Settings;
+use super::gaps::State;
 use super::pane::Sums;
 use super::path::{Path, Tick};
 
@@ -25,14 +26,15 @@ pub(crate) struct Told {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Coverage {
     pub partial: bool,
-    pub gap: bool,
+    pub gaps: State,
 }
 
 impl Coverage {
     fn quality(self, backfilled: u64) -> Quality {
         match self {
             Self { partial: true, .. } => Quality::Partial,
-            Self { gap: true, .. } => Quality::Gap,
+            Self { gaps: State::Broken, .. } => Quality::Gap,
+            Self { gaps: State::Healed, .. } => Quality::Backfilled,
             _ if backfilled > 0 => Quality::Backfilled,
             _ => Quality::Complete,
         }
@@ -45,6 +47,15 @@ fn change_pct(open: Decimal, close: Decimal) -> Option<Decimal> {
         return None;
     }
     Wide::product(close.checked_sub(open)?, Decimal::from_int(100)).divide(Wide::of(open))
+}
+
+fn no_change(open: Decimal) -> Undefined {
+    if open > Decimal::ZERO { Undefined::Precision } else { Undefined::NotPositive }
+}
+
+/// A number that is there needs no reason.
+fn reason<T>(value: Option<T>, why: Undefined) -> Option<Undefined> {
+    value.is_none().then_some(why)
 }
 
 /// A sum as a size. Beyond 20 digits before the point the largest size there is; no market trades that much.
@@ -106,12 +117,15 @@ fn blank(settings: &Settings, place: &Place<'_>, told: Told) -> Metrics {
         config: settings.config.clone(),
         bars: None,
         averages: Vec::new(),
+        gap: coverage.gaps == State::Broken,
+        reasons: Reasons::default(),
     }
 }
 
 /// What trades and bars tell alike; the rest is undefined.
 fn common(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
     let Content { place, sums, .. } = content;
+    let change_pct = change_pct(sums.open.price, sums.close.price);
     Metrics {
         open: Some(Price::new(sums.open.price)),
         high: Some(Price::new(sums.high)),
@@ -120,7 +134,8 @@ fn common(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
         volume: size(sums.volume),
         min: Some(Price::new(sums.low)),
         max: Some(Price::new(sums.high)),
-        change_pct: change_pct(sums.open.price, sums.close.price),
+        change_pct,
+        reasons: Reasons { change_pct: reason(change_pct, no_change(sums.open.price)), ..Reasons::default() },
         quality: place.coverage.quality(sums.backfilled),
         input: Input { partition: settings.partition, first_offset: sums.first_offset, last_offset: sums.last_offset },
         late: sums.late,
@@ -134,6 +149,16 @@ fn common(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
 pub(crate) fn carried(settings: &Settings, place: &Place<'_>, last: &Tick, told: Told) -> Metrics {
     let price = Some(Price::new(last.price));
     let (partition, offset) = (settings.partition, last.order.offset);
+    let change_pct = change_pct(last.price, last.price);
+    let none = Some(Undefined::NoTrades);
+    let reasons = Reasons {
+        quote_volume: None,
+        twap: none,
+        average: none,
+        change_pct: reason(change_pct, no_change(last.price)),
+        volatility: none,
+        buy_volume: none,
+    };
     let no_bars = settings.bars.map(|interval| Bars { interval, count: 0 });
     Metrics {
         open: price,
@@ -144,7 +169,8 @@ pub(crate) fn carried(settings: &Settings, place: &Place<'_>, last: &Tick, told:
         vwap_reason: Some(VwapReason::NoTrades),
         min: price,
         max: price,
-        change_pct: change_pct(last.price, last.price),
+        change_pct,
+        reasons,
         input: Input { partition, first_offset: offset, last_offset: offset },
         bars: no_bars,
         ..blank(settings, place, told)
@@ -161,15 +187,29 @@ pub(crate) fn metrics(settings: &Settings, content: &Content<'_>, told: Told) ->
     let vwap = exact(sums.quote.divide(sums.volume));
     let no_vwap = if sums.volume.is_zero() { VwapReason::ZeroVolume } else { VwapReason::Precision };
     let trades = i64::try_from(sums.trades).unwrap_or(i64::MAX);
+    let quote_volume = exact(sums.quote.product_sum());
+    let twap = path.twap(common.window_end);
+    let average = exact(sums.prices.divide(Wide::count(trades)));
+    let volatility = path.volatility().and_then(|v| Decimal::from_f64(v, VOLATILITY_DIGITS));
+    let buy_volume = (sums.sided > 0).then(|| size(sums.buys));
+    let reasons = Reasons {
+        quote_volume: reason(quote_volume, Undefined::Precision),
+        twap: reason(twap, path.no_twap()),
+        average: reason(average, Undefined::Precision),
+        volatility: reason(volatility, path.no_volatility()),
+        buy_volume: reason(buy_volume, Undefined::NoSide),
+        ..common.reasons
+    };
     Metrics {
-        quote_volume: exact(sums.quote.product_sum()),
+        quote_volume,
+        reasons,
         vwap,
         vwap_reason: vwap.is_none().then_some(no_vwap),
-        twap: path.twap(common.window_end),
-        average: exact(sums.prices.divide(Wide::count(trades))),
+        twap,
+        average,
         trade_count: sums.trades,
-        volatility: path.volatility().and_then(|v| Decimal::from_f64(v, VOLATILITY_DIGITS)),
-        buy_volume: (sums.sided > 0).then(|| size(sums.buys)),
+        volatility,
+        buy_volume,
         ..common
     }
 }
@@ -177,8 +217,20 @@ pub(crate) fn metrics(settings: &Settings, content: &Content<'_>, told: Told) ->
 /// Bars tell prices and volumes, and their quote volume where each of them does; nothing of the trades they were made of.
 fn rolled_up(interval: Interval, sums: &Sums, common: Metrics) -> Metrics {
     let quote_is_known = sums.sided == sums.trades && !sums.overflow;
+    let quote_volume = if quote_is_known { sums.quote.product_sum() } else { None };
+    let none = Some(Undefined::FromBars);
+    let no_quote = if quote_is_known { Undefined::Precision } else { Undefined::FromBars };
+    let reasons = Reasons {
+        quote_volume: reason(quote_volume, no_quote),
+        twap: none,
+        average: none,
+        volatility: none,
+        buy_volume: none,
+        ..common.reasons
+    };
     Metrics {
-        quote_volume: if quote_is_known { sums.quote.product_sum() } else { None },
+        quote_volume,
+        reasons,
         vwap_reason: Some(VwapReason::FromBars),
         bars: Some(Bars { interval, count: sums.trades }),
         ..common

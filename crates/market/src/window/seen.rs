@@ -192,6 +192,14 @@ impl Seen {
         self.buckets.iter().rev().any(|b| b.venues.get(usize::from(venue)).is_some_and(|ids| ids.contains(id.0)))
     }
 
+    /// How many of the numeric ids from `first` to `last` it contains, of whatever venue; at most as many as there are.
+    pub fn count(&self, first: u64, last: u64) -> u64 {
+        let (first, last) = (u128::from(first), u128::from(last));
+        let ids = self.buckets.iter().flat_map(|b| &b.venues).flat_map(|v| &v.chunks).flat_map(|c| &c.ranges);
+        let within = ids.map(|(from, to)| ((*to).min(last) + 1).saturating_sub((*from).max(first)));
+        within.sum::<u128>().min(last - first + 1) as u64
+    }
+
     /// Takes an id that is not contained. Returns how many ids were forgotten early because of the cap.
     pub fn insert(&mut self, bucket_start: i64, venue: u8, id: Id) -> u64 {
         let at = match self.buckets.back() {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use market::metrics::{ClosedBy, Quality, VwapReason};
+use market::metrics::{ClosedBy, Quality, Undefined, VwapReason};
 use market::{AlertState, Direction, GapCause, Kind, Reason, RuleKind, Side};
 
 use crate::{root, written_back};
@@ -93,6 +93,8 @@ fn every_word_of_every_vocabulary_is_on_the_page() {
     let page = page();
     let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(table(&page, "Why a value is no record of ours:"), reasons);
+    let undefined: Vec<&str> = Undefined::ALL.iter().map(|why| why.as_str()).collect();
+    assert_eq!(table(&page, "#### Numbers that are null"), undefined);
     let row = |heading: &str, field: &str| {
         let section = page.split_once(&format!("\n### {heading}\n")).unwrap().1;
         let line = section.lines().find(|line| line.starts_with(&format!("| `{field}` |"))).unwrap().to_owned();
@@ -109,6 +111,7 @@ fn every_word_of_every_vocabulary_is_on_the_page() {
     words!("metrics", "closed_by", ClosedBy);
     words!("metrics", "vwap_reason", VwapReason);
     words!("metrics", "quality", Quality);
+    words!("metrics", "quote_volume_reason", Undefined);
     words!("alert", "rule_kind", RuleKind);
     words!("alert", "state", AlertState);
     words!("alert", "direction", Direction);

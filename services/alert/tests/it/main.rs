@@ -123,6 +123,8 @@ fn minute(symbol: &str, n: i64, close: &str, change_pct: &str) -> Metrics {
         config: String::new(),
         bars: None,
         averages: Vec::new(),
+        gap: false,
+        reasons: Default::default(),
     }
 }
 

@@ -89,6 +89,8 @@ pub(crate) fn metrics(symbol: &str, start: i64, rev: u32, close: &str) -> Metric
         config: "c".to_owned(),
         bars: None,
         averages: Vec::new(),
+        gap: false,
+        reasons: Default::default(),
     }
 }
 

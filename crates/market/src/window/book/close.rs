@@ -7,6 +7,7 @@ use super::trend::Walk;
 use super::{Book, Mark, NEVER, Pane};
 use crate::metrics::{ClosedBy, Metrics};
 use crate::window::fold::{Counts, Emit, Moment, Settings};
+use crate::window::gaps::State;
 use crate::window::record;
 
 /// A window to tell: its end first, so that sorting gives the order of records.
@@ -151,8 +152,12 @@ impl Book {
     fn version(&self, settings: &Settings, walk: &mut Walk, window: usize, start: i64) -> u64 {
         let panes: u64 = self.panes(settings, window, start).map(|p| p.version).sum();
         let coverage = self.coverage(settings, window, start);
-        // A partial window does not say that it has a gap too.
-        let own = panes << 2 | if coverage.partial { 2 } else { u64::from(coverage.gap) };
+        let gap = match coverage.gaps {
+            State::Whole => 0,
+            State::Broken => 1,
+            State::Healed => 2,
+        };
+        let own = panes << 3 | u64::from(coverage.partial) << 2 | gap;
         own.wrapping_add(self.averages_version(settings, walk, window, start))
     }
 
@@ -161,7 +166,7 @@ impl Book {
         let end = window.end_of(start);
         record::Coverage {
             partial: self.grids[window.grid].since.is_some_and(|since| start < since),
-            gap: self.gaps.iter().any(|(from, to)| *from < end && *to >= start),
+            gaps: self.gaps.state(start, end),
         }
     }
 

@@ -11,8 +11,8 @@
 //! | `tail/<start>` | a stretch of a tail that is long |
 //! | `trend/<window>` | closes of final bars, for moving averages |
 //!
-//! Version 1 named grids in the head by their length and knew no last trade of a grid; it is read, and written anew as version 2 with the
-//! next change.
+//! Version 1 named grids in the head by their length, and knew no last trade of a grid and no ids of gaps; it is read, and written anew
+//! as version 2 with the next change.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -24,6 +24,7 @@ use crate::span::Span;
 use crate::window::bytes::{Reader, Short, Writer};
 use crate::window::cut::floor;
 use crate::window::fold::Settings;
+use crate::window::gaps::Gaps;
 use crate::window::layout::Window;
 use crate::window::trend::Trend;
 
@@ -176,11 +177,7 @@ impl Book {
             w.unsigned(mark.version.into());
             w.byte(mark.by_clock.into());
         }
-        w.unsigned(self.gaps.len() as u128);
-        for (from, to) in &self.gaps {
-            w.signed((*from).into());
-            w.signed((*to).into());
-        }
+        self.gaps.write(w);
         write_ticks(self.tail.iter().take(if self.saved.slots.is_empty() { usize::MAX } else { 0 }), w);
     }
 
@@ -265,14 +262,17 @@ impl Book {
         self.marks.clear();
         for _ in 0..r.count()? {
             let (name, start) = (r.text()?, r.int()?);
-            let mark = Mark { next_rev: r.small()?, version: r.small()?, by_clock: r.byte()? != 0 };
+            let mut mark = Mark { next_rev: r.small()?, version: r.small()?, by_clock: r.byte()? != 0 };
+            if version == 1 {
+                mark.version = version_of_1(mark.version);
+            }
             // A calendar that has changed may have no window there any more.
             let known = |w: &Window| w.span.to_string() == name && w.starts_at(start);
             if let Some(window) = settings.layout.windows.iter().position(known) {
                 self.marks.insert((window, start), mark);
             }
         }
-        self.gaps = (0..r.count()?).map(|_| Ok((r.int()?, r.int()?))).collect::<Result<_, Short>>()?;
+        self.gaps = Gaps::read(version, r)?;
         self.tail = read_ticks(r)?.into();
         r.end()
     }
@@ -293,6 +293,11 @@ impl Book {
         self.seen.restored();
         self.drop_over(settings);
     }
+}
+
+/// Version 1 had two bits for what is known of the input's completeness: partial, or else a gap.
+fn version_of_1(version: u64) -> u64 {
+    version >> 2 << 3 | (version & 2) << 1 | version & 1
 }
 
 fn write_ticks<'a>(ticks: impl ExactSizeIterator<Item = &'a Tick>, w: &mut Writer) {

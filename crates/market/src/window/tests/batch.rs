@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::average::{Average, AverageKind};
-use crate::metrics::{Quality, VwapReason};
+use crate::metrics::{Quality, Reasons, Undefined, VwapReason};
 use crate::span::Span;
 use crate::time::{Civil, NS_PER_DAY as DAY};
 use crate::wide::Wide;
@@ -46,7 +46,9 @@ pub(crate) fn metrics(symbol: &str, prints: &[Print], options: &Options, config:
             let none = (Quantity::ZERO, Some(Decimal::ZERO), None, Some(VwapReason::NoTrades));
             let (volume, quote_volume, vwap, vwap_reason) = none;
             let carried = Metrics { volume, quote_volume, vwap, vwap_reason, twap: None, average: None, ..one };
-            return Metrics { trade_count: 0, buy_volume: None, ..carried };
+            let none = Some(Undefined::NoTrades);
+            let reasons = Reasons { twap: none, average: none, buy_volume: none, ..carried.reasons };
+            return Metrics { trade_count: 0, buy_volume: None, reasons, ..carried };
         }
         record(symbol, span, (start, end), &trades, start < first, config)
     });
@@ -216,6 +218,13 @@ fn record(
         config: config.to_owned(),
         bars: None,
         averages: Vec::new(),
+        gap: false,
+        reasons: Reasons {
+            change_pct: (open <= Decimal::ZERO).then_some(Undefined::NotPositive),
+            volatility: None,
+            buy_volume: trades.iter().all(|t| t.side.is_none()).then_some(Undefined::NoSide),
+            ..Reasons::default()
+        },
     }
 }
 
