@@ -1,7 +1,7 @@
 //! An alert: the records of `price-alerts`.
 
 use crate::decimal::Decimal;
-use crate::interval::Span;
+use crate::span::Span;
 use crate::words::words;
 
 words! {

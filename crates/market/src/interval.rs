@@ -1,10 +1,7 @@
-//! Lengths of time with a short name (`1s 1m 5m 1h 1d`), and the windows made of them: `1m` tumbling, `5m/1m` hopping
-//! (size/slide).
+//! Lengths of time with a short name: `1s 1m 5m 1h 1d`. The windows made of them: [`span`](crate::span).
 
 use std::fmt;
 use std::str::FromStr;
-
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const SECOND: i64 = 1_000_000_000;
 const UNITS: [(&str, i64); 5] =
@@ -25,6 +22,10 @@ pub enum IntervalError {
     Range(String),
     #[error("{0:?} does not slide evenly: the size must be a multiple of the slide")]
     Uneven(String),
+    #[error("{0:?} is no name of a calendar: up to twelve lower-case letters and digits, such as xnys")]
+    Name(String),
+    #[error("{0:?} cannot slide: windows of the calendar follow each other")]
+    Calendar(String),
 }
 
 impl Interval {
@@ -32,6 +33,11 @@ impl Interval {
     pub const MINUTE: Self = Self(60 * SECOND);
     pub const HOUR: Self = Self(3_600 * SECOND);
     pub const DAY: Self = Self(86_400 * SECOND);
+
+    pub(crate) const fn days(days: i64) -> Self {
+        assert!(days > 0 && days <= 366, "no interval is that long");
+        Self(days * 86_400 * SECOND)
+    }
 
     /// From whole milliseconds in nanoseconds; `None` outside 1 ms to 366 days.
     pub const fn from_ns(ns: i64) -> Option<Self> {
@@ -73,61 +79,16 @@ impl FromStr for Interval {
     }
 }
 
-/// The windows over a symbol: each `size` long, one starting every `slide`, aligned to 1970 UTC.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Span {
-    size: Interval,
-    slide: Interval,
-}
-
-impl Span {
-    pub const fn tumbling(size: Interval) -> Self {
-        Self { size, slide: size }
-    }
-
-    /// `None` when the size is no multiple of the slide: panes would not fit.
-    pub const fn hopping(size: Interval, slide: Interval) -> Option<Self> {
-        if size.0 % slide.0 == 0 { Some(Self { size, slide }) } else { None }
-    }
-
-    pub const fn size(self) -> Interval {
-        self.size
-    }
-
-    pub const fn slide(self) -> Interval {
-        self.slide
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.size == self.slide { write!(f, "{}", self.size) } else { write!(f, "{}/{}", self.size, self.slide) }
-    }
-}
-
-impl FromStr for Span {
-    type Err = IntervalError;
-
-    fn from_str(text: &str) -> Result<Self, IntervalError> {
-        match text.split_once('/') {
-            None => Ok(Self::tumbling(text.parse()?)),
-            Some((size, slide)) => {
-                Self::hopping(size.parse()?, slide.parse()?).ok_or_else(|| IntervalError::Uneven(text.to_owned()))
-            }
-        }
-    }
-}
-
 macro_rules! serde_as_text {
     ($($name:ident),*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
             }
@@ -135,7 +96,9 @@ macro_rules! serde_as_text {
     )*};
 }
 
-serde_as_text!(Interval, Span);
+serde_as_text!(Interval);
+
+pub(crate) use serde_as_text;
 
 #[cfg(test)]
 mod tests {
@@ -158,18 +121,6 @@ mod tests {
         for text in ["", "m", "1", "0s", "-1s", "1.5m", "1w", "1 m", "400d", "99999999999999999999s"] {
             assert!(text.parse::<Interval>().is_err(), "{text:?}");
         }
-    }
-
-    #[test]
-    fn spans_are_a_size_or_a_size_and_a_slide() {
-        let span: Span = "5m/1m".parse().unwrap();
-        assert_eq!((span.size(), span.slide()), ("5m".parse().unwrap(), Interval::MINUTE));
-        assert_eq!(span.to_string(), "5m/1m");
-        assert_eq!("1m/1m".parse::<Span>().unwrap().to_string(), "1m");
-        assert!(matches!("5m/2m".parse::<Span>(), Err(IntervalError::Uneven(_))));
-        assert!("5m/".parse::<Span>().is_err());
-        assert_eq!(serde_json::to_string(&span).unwrap(), "\"5m/1m\"");
-        assert_eq!(serde_json::from_str::<Span>("\"5m/1m\"").unwrap(), span);
     }
 
     #[test]

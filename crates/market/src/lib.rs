@@ -4,12 +4,15 @@
 //! comes from outside can make a function here panic.
 
 pub mod alert;
+pub mod average;
+pub mod calendar;
 pub mod codec;
 pub mod decimal;
 pub mod event;
 pub mod interval;
 pub mod metrics;
 pub mod price;
+pub mod span;
 pub mod symbol;
 pub mod time;
 pub mod wide;
@@ -17,12 +20,16 @@ pub mod window;
 
 mod json;
 mod words;
+mod zone;
 
 pub use alert::{Alert, AlertState, Coordinates, Direction, RuleKind};
+pub use average::{Average, AverageKind};
+pub use calendar::{Calendar, CalendarError};
 pub use codec::{DecodeError, EventRef, Reason, TradeRef};
 pub use decimal::{Decimal, NumberError};
 pub use event::{Bar, Cancel, Correction, Event, Gap, GapCause, Heartbeat, Kind, News, Quote, Side, Trade};
-pub use interval::{Interval, Span};
-pub use metrics::{ClosedBy, Input, Metrics, Quality, VwapReason};
+pub use interval::Interval;
+pub use metrics::{Bars, ClosedBy, Input, Metrics, Quality, Reasons, Undefined, VwapReason};
 pub use price::{Price, Quantity, QuantityError};
+pub use span::Span;
 pub use wide::Wide;

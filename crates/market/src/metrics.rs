@@ -1,8 +1,10 @@
 //! The metrics of one window of one symbol: the records of `aggregated-metrics`.
 
+use crate::average::Average;
 use crate::decimal::Decimal;
-use crate::interval::Span;
+use crate::interval::Interval;
 use crate::price::{Price, Quantity};
+use crate::span::Span;
 use crate::words::words;
 
 words! {
@@ -21,9 +23,9 @@ words! {
         Complete = "complete",
         /// The first trades of the window were never seen.
         Partial = "partial",
-        /// A gap overlaps it.
+        /// A gap overlaps it, and what is missing has not come.
         Gap = "gap",
-        /// A gap overlapped it and was healed.
+        /// A gap overlapped it and was healed, or trades of it were fetched afterwards.
         Backfilled = "backfilled",
     }
 }
@@ -35,7 +37,42 @@ words! {
         ZeroVolume = "zero_volume",
         /// The exact quotient needs more than 20 digits before the point.
         Precision = "precision",
+        /// Bars do not tell at which prices their volume was traded.
+        FromBars = "from_bars",
+        /// The window has no trade: its price is that of the last trade before it.
+        NoTrades = "no_trades",
     }
+}
+
+words! {
+    /// Why a number other than the VWAP is `None`.
+    Undefined {
+        /// The exact result needs more than 20 digits before the point.
+        Precision = "precision",
+        /// Bars do not tell it.
+        FromBars = "from_bars",
+        /// The window has no trade.
+        NoTrades = "no_trades",
+        /// A volatility needs two returns, which are three trades.
+        FewTrades = "few_trades",
+        /// A price it would be divided by, or take the logarithm of, is not above zero.
+        NotPositive = "not_positive",
+        /// No trade told its side.
+        NoSide = "no_side",
+        /// All trades came so late that their neighbours were gone.
+        Late = "late",
+    }
+}
+
+/// The reason for each number that is `None`; `None` itself in records that were written before there were reasons.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reasons {
+    pub quote_volume: Option<Undefined>,
+    pub twap: Option<Undefined>,
+    pub average: Option<Undefined>,
+    pub change_pct: Option<Undefined>,
+    pub volatility: Option<Undefined>,
+    pub buy_volume: Option<Undefined>,
 }
 
 /// Where a record's input stands in its input topic.
@@ -44,6 +81,13 @@ pub struct Input {
     pub partition: i32,
     pub first_offset: i64,
     pub last_offset: i64,
+}
+
+/// The bars that a record was rolled up from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bars {
+    pub interval: Interval,
+    pub count: u64,
 }
 
 /// One emission of one window. `(symbol, window, window_start, rev)` is its identity; the highest `rev` is what
@@ -94,4 +138,12 @@ pub struct Metrics {
     pub backfilled: u64,
     /// Hash of the configuration that made it.
     pub config: String,
+    /// Of a roll-up only: then no trade is counted, and what only trades tell is `None`.
+    pub bars: Option<Bars>,
+    /// Moving averages of the closing prices of this and earlier bars, as asked for: formulas in `window/trend.rs`. `None` until there
+    /// are enough bars.
+    pub averages: Vec<(Average, Option<Decimal>)>,
+    /// A gap overlaps the window that is not healed; also where the quality says first that it is partial.
+    pub gap: bool,
+    pub reasons: Reasons,
 }

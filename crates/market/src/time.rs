@@ -82,6 +82,29 @@ pub fn parse_date(text: &str) -> Option<i64> {
     at(days(text.as_bytes())?, 0, 0)
 }
 
+/// The UTC year that holds `ns`.
+pub(crate) fn year_of(ns: i64) -> i64 {
+    date_of(ns.div_euclid(NS_PER_DAY)).0.into()
+}
+
+/// The first instant of the UTC month that holds `ns`.
+pub(crate) fn month_of(ns: i64) -> i64 {
+    let civil = Civil::of(ns);
+    first_of(civil.year, civil.month.into()).unwrap_or(i64::MIN)
+}
+
+/// The first instant of the UTC month after the one that holds `ns`.
+pub(crate) fn next_month_of(ns: i64) -> i64 {
+    let civil = Civil::of(ns);
+    let next =
+        if civil.month == 12 { first_of(civil.year + 1, 1) } else { first_of(civil.year, i64::from(civil.month) + 1) };
+    next.unwrap_or(i64::MAX)
+}
+
+fn first_of(year: i32, month: i64) -> Option<i64> {
+    at(days_of(year.into(), month, 1), 0, 0)
+}
+
 fn at(days: i64, seconds: i64, fraction: i64) -> Option<i64> {
     let ns = i128::from(days * 86_400 + seconds) * i128::from(NS_PER_SECOND) + i128::from(fraction);
     i64::try_from(ns).ok()
@@ -140,7 +163,7 @@ fn days_in(year: i64, month: i64) -> i64 {
 
 /// Days from 1970-01-01. Years begin in March, so the leap day is the last of its year, and 400 years are one era of
 /// 146,097 days (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn days_of(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let year = year - i64::from(month <= 2);
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;

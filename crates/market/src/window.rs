@@ -1,10 +1,10 @@
-//! Windows over event time: trades in, [`Metrics`](crate::Metrics) out.
+//! Windows over event time: trades and bars in, [`Metrics`](crate::Metrics) out.
 //!
 //! A [`Fold`] holds the windows of every symbol of one partition. It is a state machine without a clock or a socket: the caller
 //! gives it trades in the order of the partition and, now and then, the time; it gives back records, and what has to be saved.
 //!
 //! **Event time.** The watermark of a symbol is its latest accepted event time minus the out-of-orderness. A window `[start, end)`,
-//! aligned to 1970 UTC, closes when the watermark reaches its end and is *final* when it reaches its end plus the lateness. In
+//! aligned to 1970 UTC, to the calendar or to the sessions of an exchange, closes when the watermark reaches its end and is *final* when it reaches its end plus the lateness. In
 //! between, late trades make revisions. A trade for which every window is final is [`Outcome::Late`].
 //!
 //! **Clock.** While a partition is behind, only event time decides. When it is caught up, a window whose end is longer ago than
@@ -21,19 +21,30 @@
 //!
 //! Trades are told apart by (venue, symbol, trade id), never by value. Ties of event time are ordered by numeric trade id, else by
 //! offset. Trades of zero size move prices, never volume. Formulas of TWAP and volatility: `path.rs`.
+//!
+//! **Silence.** Asked for, windows without a trade carry the last price on: `book/carry.rs`.
+//!
+//! **Trends.** Asked for, moving averages over the closing prices of the bars: `trend.rs`.
+//!
+//! **Bars** that someone else made are rolled up into longer windows in books of their own, by symbol and length: `book/bar.rs`.
 
 pub mod layout;
 
 mod book;
 mod bytes;
+mod cut;
 mod fold;
+mod gaps;
+mod options;
 mod pane;
 mod path;
 mod record;
 mod seen;
+mod trend;
 
 pub use bytes::StateError;
-pub use fold::{Counts, Emit, Fold, Input, Moment, Options, Outcome};
+pub use fold::{Counts, Emit, Empty, Fold, Input, Moment, Options, Outcome, Rollup};
+pub use gaps::Hole;
 pub use layout::{Layout, LayoutError};
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 //! [`streams::stateful`]; here the two are put together.
 //!
 //! **Invariant:** consumed = folded + duplicate + invalid + late + other_kind, per partition. Folded: at least one
-//! window took the trade. Duplicate: its id was folded before. Late: every window that holds it is final; it goes to the
-//! dead letters. Invalid: not a record of ours, or a trade from the future; likewise. Other kind: everything that is not
-//! a trade.
+//! window took the trade or bar. Duplicate: its id was folded before. Late: every window that holds it is final; it goes
+//! to the dead letters. Invalid: not a record of ours, or from the future; likewise. Other kind: everything else, and bars
+//! that no roll-up is asked for or that lie across the borders of its windows.
 
 mod config;
 mod error;
@@ -26,7 +26,7 @@ use streams::stateful::{self, Counts, Ledger};
 
 pub use config::Config;
 pub use error::AggregateError;
-pub use market::window::Emit;
+pub use market::window::{Emit, Empty};
 pub use pipeline::REASONS;
 
 /// The ledger of one run.
@@ -40,7 +40,7 @@ pub struct Summary {
     pub outcomes: Counts,
     /// Records emitted.
     pub metrics: u64,
-    /// Final windows that a trade came too late for, by window, whether or not another window took it.
+    /// Final windows that a trade or bar came too late for, by window, whether or not another window took it.
     pub late_for_window: BTreeMap<String, u64>,
     #[serde(flatten)]
     pub ledger: Ledger,

@@ -13,8 +13,16 @@ use crate::config::Config;
 /// Of records set aside, so many are told one by one.
 const FIRST_WARNINGS: u64 = 20;
 
+/// No roll-up is asked for bars of this length.
+pub const NO_ROLLUP: &str = "no_rollup";
+/// The bar lies across the border of every window.
+pub const ACROSS: &str = "across";
+
 pub struct Observe {
     late_for_window: IntCounterVec,
+    across_window: IntCounterVec,
+    unfolded_bars: IntCounterVec,
+    not_carried: IntCounter,
     forgotten_ids: IntCounter,
     moved_symbols: IntCounter,
     alien_state: IntCounter,
@@ -27,15 +35,32 @@ pub struct Observe {
 
 impl Observe {
     pub fn new(config: &Config, registry: &Registry) -> Self {
-        let windows: Vec<String> = config.windows.iter().map(ToString::to_string).collect();
+        let windows = windows(config);
         let series: Vec<[&str; 1]> = windows.iter().map(|window| [window.as_str()]).collect();
         Observe {
             late_for_window: registry.counters(
                 "late_for_window_total",
-                "Windows that were final when a trade of theirs came, whether or not another window took it. After a \
-                 crash the trades since the last commit count twice.",
+                "Windows that were final when a trade or bar of theirs came, whether or not another window took it. After \
+                 a crash what came since the last commit counts twice.",
                 &["window"],
                 &series.iter().map(<[&str; 1]>::as_slice).collect::<Vec<_>>(),
+            ),
+            across_window: registry.counters(
+                "bars_across_window_total",
+                "Bars that lay across the border of the window, which does not have them, whether or not another window \
+                 took them.",
+                &["window"],
+                &series.iter().map(<[&str; 1]>::as_slice).collect::<Vec<_>>(),
+            ),
+            unfolded_bars: registry.counters(
+                "unfolded_bars_total",
+                "Bars that no window took: no roll-up is asked for their length, or they lie across every border.",
+                &["reason"],
+                &[&[NO_ROLLUP], &[ACROSS]],
+            ),
+            not_carried: registry.counter(
+                "windows_not_carried_total",
+                "Windows without a trade that were not told although `empty` is carry: too many in a row.",
             ),
             forgotten_ids: registry.counter(
                 "forgotten_trade_ids_total",
@@ -76,7 +101,7 @@ impl Observe {
 
     pub fn future(&self, record: &Record<'_>, symbol: &str, ahead_ns: i64) {
         if let Some(count) = self.news() {
-            warn!(?record, symbol, ahead_s = ahead_ns / 1_000_000_000, count, "set a trade from the future aside");
+            warn!(?record, symbol, ahead_s = ahead_ns / 1_000_000_000, count, "set a record from the future aside");
         }
     }
 
@@ -101,6 +126,19 @@ impl Observe {
         self.late_for_window.with_label_values(&[window]).inc_by(count);
     }
 
+    pub fn across_windows(&self, window: &str, count: u64) {
+        self.across_window.with_label_values(&[window]).inc_by(count);
+    }
+
+    pub fn unfolded_bar(&self, record: &Record<'_>, symbol: &str, reason: &str) {
+        self.unfolded_bars.with_label_values(&[reason]).inc();
+        debug!(?record, symbol, reason, "passed over a bar");
+    }
+
+    pub fn not_carried(&self, count: u64) {
+        self.not_carried.inc_by(count);
+    }
+
     pub fn forgotten(&self, count: u64) {
         if count > 0 {
             self.forgotten_ids.inc_by(count);
@@ -119,6 +157,16 @@ impl Observe {
     /// The counters by window, for the summary.
     pub fn late_by_window(&self, config: &Config) -> BTreeMap<String, u64> {
         let count = |window: &str| self.late_for_window.with_label_values(&[window]).get();
-        config.windows.iter().map(|window| (window.to_string(), count(&window.to_string()))).collect()
+        windows(config).into_iter().map(|window| (window.clone(), count(&window))).collect()
     }
+}
+
+/// Of trades and of bars.
+fn windows(config: &Config) -> Vec<String> {
+    config
+        .windows
+        .iter()
+        .chain(config.rollups.iter().flat_map(|rollup| &rollup.windows))
+        .map(ToString::to_string)
+        .collect()
 }

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, HashMap};
 use harness::Registry;
 use harness::prom::IntGauge;
 use market::codec::TradeRef;
-use market::window::{Counts, Fold, Input, Moment, Options, Outcome as Folded, StateError};
-use market::{Event, EventRef, Metrics, Reason};
+use market::window::{Counts, Fold, Hole, Input, Moment, Options, Outcome as Folded, StateError};
+use market::{Bar, Event, EventRef, Metrics, Reason};
 use streams::stateful::{Changelog, Outbox, Outcome, Settings, Stage, Tick};
 use streams::{Record, header};
 
 use crate::config::Config;
 use crate::error::AggregateError;
-use crate::observe::Observe;
+use crate::observe::{self, Observe};
 
 /// Why a trade is set aside that is a record of ours.
 pub const REASONS: [&str; 2] = [LATE, FUTURE];
@@ -92,7 +92,7 @@ pub struct Ended {
 
 impl Aggregator {
     pub fn new(config: &Config, registry: &Registry) -> Result<Self, AggregateError> {
-        let options = config.options();
+        let options = config.options()?;
         // Each partition makes a fold of its own later, where an error would have no good place.
         Fold::new(&options, 0)?;
         let held = registry.gauge("symbols", "Symbols whose windows are held.");
@@ -115,12 +115,26 @@ impl Aggregator {
         Ended { cpu_seconds, late_for_window: self.observe.late_by_window(&self.config) }
     }
 
+    /// Whether the record is from the future: then it has been set aside.
+    fn is_future(
+        &self,
+        record: &Record<'_>,
+        symbol: &str,
+        event_time: i64,
+        receive_time: Option<i64>,
+        out: &mut Outbox<'_>,
+    ) -> bool {
+        let ahead = ahead_of_receipt(record, event_time, receive_time).unwrap_or(0);
+        if ahead <= self.config.future_tolerance.as_ns() {
+            return false;
+        }
+        self.observe.future(record, symbol, ahead);
+        out.dead_letter(record, FUTURE, &format!("event time is {} ms after receive time", ahead / 1_000_000));
+        true
+    }
+
     fn trade(&mut self, part: &mut Part, trade: &TradeRef<'_>, record: &Record<'_>, out: &mut Outbox<'_>) -> Outcome {
-        if let Some(ahead) =
-            ahead_of_receipt(trade, record).filter(|ahead| *ahead > self.config.future_tolerance.as_ns())
-        {
-            self.observe.future(record, &trade.symbol, ahead);
-            out.dead_letter(record, FUTURE, &format!("event time is {} ms after receive time", ahead / 1_000_000));
+        if self.is_future(record, &trade.symbol, trade.event_time, trade.receive_time, out) {
             return Outcome::Invalid;
         }
         let input = Input {
@@ -139,21 +153,56 @@ impl Aggregator {
         if part.fold.symbols() != known {
             self.settle_home(&trade.symbol, part.partition);
         }
+        if outcome == Folded::Folded {
+            self.latest = self.latest.max(Some(trade.event_time));
+        }
+        let watermark = || part.fold.watermark(&trade.symbol);
+        self.outcome(outcome, record, &trade.symbol, || watermark().map(|mark| mark - trade.event_time), out)
+    }
+
+    /// A bar is from the future if it starts there; one that is not over yet may be the venue's day.
+    fn bar(&mut self, part: &mut Part, bar: &Bar, record: &Record<'_>, out: &mut Outbox<'_>) -> Outcome {
+        if self.is_future(record, &bar.symbol, bar.start, bar.receive_time, out) {
+            return Outcome::Invalid;
+        }
+        let known = part.fold.symbols();
+        let outcome = part.fold.bar(bar, record.offset, &mut self.records);
+        if part.fold.symbols() != known {
+            self.settle_home(&bar.symbol, part.partition);
+        }
+        let watermark = || part.fold.watermark_of_bars(&bar.symbol, bar.interval);
+        self.outcome(outcome, record, &bar.symbol, || watermark().map(|mark| mark - bar.start), out)
+    }
+
+    /// What the loop is told, and the dead letters.
+    fn outcome(
+        &self,
+        outcome: Folded,
+        record: &Record<'_>,
+        symbol: &str,
+        behind: impl Fn() -> Option<i64>,
+        out: &mut Outbox<'_>,
+    ) -> Outcome {
         match outcome {
-            Folded::Folded => {
-                self.latest = self.latest.max(Some(trade.event_time));
-                Outcome::Folded
-            }
+            Folded::Folded => Outcome::Folded,
             Folded::Duplicate => Outcome::Duplicate,
             Folded::OutOfRange => {
                 self.invalid(record, Reason::BadTime, "event_time: no window there ends within 64 bits", out)
             }
             Folded::Late => {
-                let behind = part.fold.watermark(&trade.symbol).map_or(0, |mark| mark.saturating_sub(trade.event_time));
-                self.observe.late(record, &trade.symbol, behind);
+                let behind = behind().unwrap_or(0);
+                self.observe.late(record, symbol, behind);
                 let detail = format!("event time is {} ms behind the watermark", behind / 1_000_000);
                 out.dead_letter(record, LATE, &detail);
                 Outcome::Late
+            }
+            Folded::NoRollup => {
+                self.observe.unfolded_bar(record, symbol, observe::NO_ROLLUP);
+                Outcome::OtherKind
+            }
+            Folded::Across => {
+                self.observe.unfolded_bar(record, symbol, observe::ACROSS);
+                Outcome::OtherKind
             }
         }
     }
@@ -192,21 +241,23 @@ impl Aggregator {
     fn tell_counts(&self, part: &mut Part) {
         let counts = part.fold.counts();
         if *counts != part.told {
-            for ((window, now), before) in
-                part.fold.windows().zip(&counts.late_for_window).zip(&part.told.late_for_window)
-            {
-                self.observe.late_windows(&window.to_string(), now - before);
+            let told = &part.told;
+            for (at, window) in part.fold.windows().enumerate() {
+                let window = window.to_string();
+                self.observe.late_windows(&window, counts.late_for_window[at] - told.late_for_window[at]);
+                self.observe.across_windows(&window, counts.across_window[at] - told.across_window[at]);
             }
+            self.observe.not_carried(counts.not_carried - part.told.not_carried);
             self.observe.forgotten(counts.forgotten_ids - part.told.forgotten_ids);
             part.told.clone_from(counts);
         }
     }
 }
 
-/// By how much the event time is after the trade's own receive time, or Kafka's where it has none.
-fn ahead_of_receipt(trade: &TradeRef<'_>, record: &Record<'_>) -> Option<i64> {
+/// By how much the event time is after the record's own receive time, or Kafka's where it has none.
+fn ahead_of_receipt(record: &Record<'_>, event_time: i64, receive_time: Option<i64>) -> Option<i64> {
     let by_kafka = (record.timestamp_ms >= 0).then(|| record.timestamp_ms.saturating_mul(1_000_000));
-    Some(trade.event_time.saturating_sub(trade.receive_time.or(by_kafka)?))
+    Some(event_time.saturating_sub(receive_time.or(by_kafka)?))
 }
 
 impl Stage for Aggregator {
@@ -243,8 +294,9 @@ impl Stage for Aggregator {
         out.follow(record);
         let outcome = match EventRef::decode(record.value.unwrap_or_default()) {
             Ok(EventRef::Trade(trade)) => self.trade(part, &trade, record, out),
+            Ok(EventRef::Other(Event::Bar(bar))) => self.bar(part, &bar, record, out),
             Ok(EventRef::Other(Event::Gap(gap))) => {
-                part.fold.gap(&gap.symbol, gap.from, gap.to);
+                part.fold.gap(&gap.symbol, Hole::of(&gap));
                 Outcome::OtherKind
             }
             Ok(EventRef::Other(_)) => Outcome::OtherKind,

@@ -107,10 +107,10 @@ export function symbolParts(symbol) {
   return colon < 0 ? { venue: '', name: symbol } : { venue: symbol.slice(0, colon), name: symbol.slice(colon + 1) };
 }
 
-const UNIT_SECONDS = { s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
+const UNIT_SECONDS = { s: 1, m: 60, h: 3600, d: 86400, w: 604800, mo: 2678400 };
 
 function seconds(text) {
-  const match = /^(\d+)([smhdw])$/.exec(text);
+  const match = /^(\d+)(mo|[smhdw])(@.*)?$/.exec(text);
   return match ? Number(match[1]) * UNIT_SECONDS[match[2]] : 0;
 }
 

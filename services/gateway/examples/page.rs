@@ -128,6 +128,10 @@ fn empty(trade: &Trade, span: Span, start: i64, offset: i64) -> Bar {
         duplicate: 0,
         backfilled: 0,
         config: "example".to_owned(),
+        bars: None,
+        averages: Vec::new(),
+        gap: false,
+        reasons: Default::default(),
     };
     Bar { metrics, spent: 0.0 }
 }

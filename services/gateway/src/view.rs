@@ -38,8 +38,7 @@ pub struct View {
     round: u64,
     symbols: HashMap<Arc<str>, Symbol>,
     /// Names of windows, shared by the series of all symbols.
-    windows: HashMap<market::Interval, Arc<str>>,
-    spans: HashMap<(market::Interval, market::Interval), Arc<str>>,
+    windows: HashMap<market::Span, Arc<str>>,
     series: usize,
     bars: usize,
     /// Bars that a series may have now.
@@ -87,7 +86,6 @@ impl View {
             round: 1,
             symbols: HashMap::new(),
             windows: HashMap::new(),
-            spans: HashMap::new(),
             series: 0,
             bars: 0,
             refused: 0,
@@ -136,7 +134,7 @@ impl View {
     }
 
     fn plain_bar(&mut self, bar: &PlainBar, seen: i64) {
-        let window = self.window_of(bar.interval, bar.interval);
+        let window = self.window_of(market::Span::tumbling(bar.interval));
         let print = Print {
             kind: PriceKind::Bar,
             price: bar.close.get(),
@@ -151,7 +149,7 @@ impl View {
     }
 
     pub fn metrics(&mut self, metrics: &Metrics, seen: i64) {
-        let window = self.window_of(metrics.window.size(), metrics.window.slide());
+        let window = self.window_of(metrics.window);
         self.put(&metrics.symbol, window, bar(metrics));
         if let Some(close) = metrics.close {
             let print = Print {
@@ -224,11 +222,8 @@ impl View {
         Some(shared)
     }
 
-    fn window_of(&mut self, size: market::Interval, slide: market::Interval) -> Arc<str> {
-        if size == slide {
-            return self.windows.entry(size).or_insert_with(|| size.to_string().into()).clone();
-        }
-        self.spans.entry((size, slide)).or_insert_with(|| format!("{size}/{slide}").into()).clone()
+    fn window_of(&mut self, span: market::Span) -> Arc<str> {
+        self.windows.entry(span).or_insert_with(|| span.to_string().into()).clone()
     }
 
     fn print(&mut self, symbol: &str, print: Print) {

@@ -4,8 +4,10 @@ use super::SCHEMA_VERSION;
 use super::error::{DecodeError, Reason};
 use super::fields::{Fields, fields};
 use super::write::Object;
-use crate::json::Raw;
-use crate::metrics::{ClosedBy, Input, Metrics, Quality, VwapReason};
+use crate::average::Average;
+use crate::decimal::Decimal;
+use crate::json::{Raw, Scanner};
+use crate::metrics::{Bars, ClosedBy, Input, Metrics, Quality, Reasons, Undefined, VwapReason};
 
 /// The word in `kind`.
 const KIND: &str = "metrics";
@@ -44,6 +46,16 @@ fields! {
         Duplicate = "duplicate",
         Backfilled = "backfilled",
         Config = "config",
+        BarInterval = "bar_interval",
+        BarCount = "bar_count",
+        Averages = "averages",
+        Gap = "gap",
+        QuoteVolumeReason = "quote_volume_reason",
+        TwapReason = "twap_reason",
+        AverageReason = "average_reason",
+        ChangePctReason = "change_pct_reason",
+        VolatilityReason = "volatility_reason",
+        BuyVolumeReason = "buy_volume_reason",
     }
 }
 
@@ -96,6 +108,10 @@ impl Metrics {
             duplicate: fields.narrow(Field::Duplicate)?,
             backfilled: fields.narrow(Field::Backfilled)?,
             config: fields.string(Field::Config)?,
+            bars: bars(&fields)?,
+            averages: averages(&fields)?,
+            gap: fields.opt_flag(Field::Gap)?.unwrap_or(false),
+            reasons: reasons(&fields)?,
         })
     }
 
@@ -138,8 +154,66 @@ impl Metrics {
         object.count("duplicate", self.duplicate);
         object.count("backfilled", self.backfilled);
         object.text("config", &self.config);
+        if let Some(bars) = self.bars {
+            object.text("bar_interval", &bars.interval.to_string());
+            object.count("bar_count", bars.count);
+        }
+        if !self.averages.is_empty() {
+            object.object("averages", |object| {
+                self.averages.iter().for_each(|(average, value)| object.number_or_null(&average.field(), *value));
+            });
+        }
+        if self.gap {
+            object.flag("gap", true);
+        }
+        object.opt_text("quote_volume_reason", self.reasons.quote_volume.map(Undefined::as_str));
+        object.opt_text("twap_reason", self.reasons.twap.map(Undefined::as_str));
+        object.opt_text("average_reason", self.reasons.average.map(Undefined::as_str));
+        object.opt_text("change_pct_reason", self.reasons.change_pct.map(Undefined::as_str));
+        object.opt_text("volatility_reason", self.reasons.volatility.map(Undefined::as_str));
+        object.opt_text("buy_volume_reason", self.reasons.buy_volume.map(Undefined::as_str));
         object.close();
     }
+}
+
+fn reasons(fields: &Fields<Field>) -> Result<Reasons, DecodeError> {
+    Ok(Reasons {
+        quote_volume: fields.opt_word(Field::QuoteVolumeReason, Undefined::parse)?,
+        twap: fields.opt_word(Field::TwapReason, Undefined::parse)?,
+        average: fields.opt_word(Field::AverageReason, Undefined::parse)?,
+        change_pct: fields.opt_word(Field::ChangePctReason, Undefined::parse)?,
+        volatility: fields.opt_word(Field::VolatilityReason, Undefined::parse)?,
+        buy_volume: fields.opt_word(Field::BuyVolumeReason, Undefined::parse)?,
+    })
+}
+
+fn bars(fields: &Fields<Field>) -> Result<Option<Bars>, DecodeError> {
+    let interval = fields.opt_word(Field::BarInterval, |text| text.parse().ok())?;
+    interval.map(|interval| Ok(Bars { interval, count: fields.narrow(Field::BarCount)? })).transpose()
+}
+
+/// Averages of a kind that this version does not know are left out.
+fn averages(fields: &Fields<Field>) -> Result<Vec<(Average, Option<Decimal>)>, DecodeError> {
+    let wrong = |what: &str| fields.error(Field::Averages, Reason::WrongType, what);
+    let text = match fields.raw(Field::Averages) {
+        Raw::Absent | Raw::Null => return Ok(Vec::new()),
+        Raw::Object(text) => text,
+        _ => return Err(wrong("is not an object")),
+    };
+    let mut scanner = Scanner::new(text);
+    let (mut averages, mut more) = (Vec::new(), scanner.begin()?.unwrap_or(false));
+    while more {
+        let name = scanner.name()?.text().unwrap_or_default();
+        let value;
+        (value, more) = scanner.field()?;
+        let value = match value {
+            Raw::Null => None,
+            Raw::Number(digits) => Some(Decimal::parse(digits.as_bytes()).map_err(|error| wrong(&error.to_string()))?),
+            _ => return Err(wrong("has a value that is not a number")),
+        };
+        averages.extend(Average::of_field(&name).map(|average| (average, value)));
+    }
+    Ok(averages)
 }
 
 fn input(fields: &Fields<Field>) -> Result<Input, DecodeError> {

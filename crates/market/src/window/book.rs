@@ -16,25 +16,29 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::decimal::Decimal;
 use crate::metrics::Metrics;
 
+use super::cut::floor;
 use super::fold::{Counts, Input, Outcome, Settings};
-use super::layout::floor;
+use super::gaps::{Gaps, Hole};
 use super::pane::{Folded, Pane};
 use super::path::{Order, Step, Tick};
 use super::seen::{Id, Seen};
+use super::trend::Trend;
 
+mod bar;
+mod carry;
 mod close;
 mod save;
+mod trend;
 
-pub(crate) use save::{Part, VERSION};
-
-/// Gaps kept per symbol; the oldest goes first.
-const MAX_GAPS: usize = 1_024;
+pub(crate) use save::{Key, OLDEST, VERSION};
 
 /// Before the first trade.
 const NEVER: i64 = i64::MIN;
 
 pub(crate) struct Book {
     pub symbol: Box<str>,
+    /// Whose settings are its.
+    pub shelf: usize,
     /// Names of venues; their places here are their numbers in `seen`.
     venues: Vec<Box<str>>,
     grids: Vec<Lane>,
@@ -53,9 +57,11 @@ pub(crate) struct Book {
     due: i64,
     /// What has been said about windows that are not over, by window and start.
     marks: BTreeMap<(usize, i64), Mark>,
+    /// The final bars of each window, where averages are asked for.
+    trends: Vec<Trend>,
     seen: Seen,
     /// Times in which the venue's stream is known to be broken.
-    gaps: Vec<(i64, i64)>,
+    gaps: Gaps,
     clock: Clock,
     saved: Saved,
     /// Waits in the fold's list of changed books.
@@ -71,6 +77,8 @@ struct Lane {
     panes: VecDeque<Pane>,
     /// The first event time this grid took: windows that began before it saw only a part of themselves.
     since: Option<i64>,
+    /// The last trade of the panes that are gone, where empty windows are told.
+    last: Option<Tick>,
 }
 
 /// What readers know of a window that may still change.
@@ -106,14 +114,15 @@ struct Saved {
     changed: BTreeSet<i64>,
     /// Stretches that are being restored.
     restored: BTreeMap<i64, Vec<Tick>>,
-    /// Saved panes that are gone: length, start.
-    gone: Vec<(i64, i64)>,
+    /// Saved panes that are gone, as their keys name them.
+    gone: Vec<String>,
 }
 
 impl Book {
-    pub fn new(symbol: &str, settings: &Settings) -> Self {
+    pub fn new(symbol: &str, shelf: usize, settings: &Settings) -> Self {
         Self {
             symbol: symbol.into(),
+            shelf,
             venues: Vec::new(),
             grids: settings.layout.grids.iter().map(|_| Lane::default()).collect(),
             tail: VecDeque::new(),
@@ -124,8 +133,13 @@ impl Book {
             fired: NEVER,
             due: i64::MAX,
             marks: BTreeMap::new(),
+            trends: if settings.averages.is_empty() {
+                Vec::new()
+            } else {
+                settings.layout.windows.iter().map(|_| Trend::new(&settings.averages)).collect()
+            },
             seen: Seen::default(),
-            gaps: Vec::new(),
+            gaps: Gaps::default(),
             clock: Clock::default(),
             saved: Saved::default(),
             listed: false,
@@ -169,12 +183,13 @@ impl Book {
         }
         if let Some((venue, id)) = identity {
             counts.forgotten_ids += self.seen.insert(floor(input.event_time, settings.bucket), venue, id);
+            id.number().into_iter().for_each(|number| self.gaps.came(number));
         }
         self.clock.fresh = true;
         self.clock.at_rest = false;
         if input.event_time > self.latest {
             self.latest = input.event_time;
-            self.advance(settings, input.event_time.saturating_sub(settings.out_of_orderness), out);
+            self.advance(settings, input.event_time.saturating_sub(settings.out_of_orderness), counts, out);
         }
         Outcome::Folded
     }
@@ -195,7 +210,7 @@ impl Book {
     /// A duplicate is told in the records of its time, as long as there are any.
     fn note_duplicate(&mut self, settings: &Settings, time: i64) {
         for (grid, lane) in self.grids.iter_mut().enumerate() {
-            let start = floor(time, settings.layout.grids[grid].pane);
+            let start = settings.layout.grids[grid].cut.floor(time);
             if let Some(pane) = lane.find(start) {
                 pane.add_duplicate();
                 self.clock.at_rest = false;
@@ -206,7 +221,7 @@ impl Book {
     /// Adds to the pane of one grid, making it if need be.
     fn add(&mut self, settings: &Settings, grid: usize, folded: &Folded) {
         let time = folded.tick.order.time;
-        let start = floor(time, settings.layout.grids[grid].pane);
+        let start = settings.layout.grids[grid].cut.floor(time);
         let lane = &mut self.grids[grid];
         if lane.since.is_none_or(|since| time < since) {
             lane.since = Some(time);
@@ -253,29 +268,21 @@ impl Book {
     }
 
     /// The stream of the venue was broken: windows of that time say so.
-    pub fn gap(&mut self, settings: &Settings, from: i64, to: i64) {
-        let horizon = self.horizon(settings);
-        let longest = settings.layout.longest();
-        self.gaps.retain(|(_, to)| *to >= horizon.saturating_sub(longest));
-        if to < horizon.saturating_sub(longest) || self.gaps.contains(&(from, to)) {
-            return;
-        }
-        if self.gaps.len() == MAX_GAPS {
-            self.gaps.remove(0);
-        }
-        self.gaps.push((from, to));
+    pub fn gap(&mut self, settings: &Settings, hole: Hole) {
+        let over = self.horizon(settings).saturating_sub(settings.layout.longest());
+        self.gaps.add(hole, over, &self.seen);
         self.clock.at_rest = false;
     }
 
     /// Moves the watermark forward, settles what is behind it, and closes what is due.
-    fn advance(&mut self, settings: &Settings, watermark: i64, out: &mut Vec<Metrics>) {
+    fn advance(&mut self, settings: &Settings, watermark: i64, counts: &mut Counts, out: &mut Vec<Metrics>) {
         if watermark <= self.watermark {
             return;
         }
         self.watermark = watermark;
         self.settle(self.horizon(settings));
         if watermark >= self.due {
-            self.close(settings, out);
+            self.close(settings, counts, out);
         }
     }
 

@@ -1,14 +1,14 @@
 //! What is known of one stretch of time: sums, extremes, first and last, all of them independent of the order in which trades come.
 //!
-//! In: trades, once each. Out: panes that join with their neighbours into the window a record is made from.
+//! In: trades or bars, once each. Out: panes that join with their neighbours into the window a record is made from.
 
 use crate::decimal::Decimal;
-use crate::event::Side;
+use crate::event::{Bar, Side};
 use crate::wide::Wide;
 
 use super::bytes::{Reader, Short, Writer};
 use super::fold::Input;
-use super::path::{Path, Tick};
+use super::path::{Order, Path, Tick};
 
 /// A trade on its way into panes; what costs something is computed once for all of them.
 #[derive(Clone, Copy, Debug)]
@@ -45,15 +45,16 @@ pub(crate) struct Pane {
     pub saved: bool,
 }
 
-/// Everything about trades but their path.
+/// Everything about trades but their path; or what bars add up to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sums {
     pub open: Tick,
     pub close: Tick,
     pub low: Decimal,
     pub high: Decimal,
+    /// Trades, or bars.
     pub trades: u64,
-    /// Trades that say who was the taker.
+    /// Trades that say who was the taker; bars that tell their quote volume.
     pub sided: u64,
     pub backfilled: u64,
     pub late: u64,
@@ -88,6 +89,30 @@ impl Sums {
             overflow: false,
             first_offset: t.tick.order.offset,
             last_offset: t.tick.order.offset,
+        }
+    }
+
+    /// One bar. Its opening and its closing price are those of the earliest and of the latest bar.
+    pub fn of_bar(bar: &Bar, offset: i64, late: bool) -> Self {
+        let order = Order { time: bar.start, tie: Order::NO_ID, offset };
+        let quote = bar.extra.get("quote_volume");
+        Self {
+            open: Tick { order, price: bar.open.get() },
+            close: Tick { order, price: bar.close.get() },
+            low: bar.low.get(),
+            high: bar.high.get(),
+            trades: 1,
+            sided: quote.is_some().into(),
+            backfilled: 0,
+            late: late.into(),
+            duplicate: 0,
+            prices: Wide::ZERO,
+            volume: Wide::of(bar.volume),
+            quote: quote.map_or(Wide::ZERO, |quote| Wide::product(*quote, Decimal::ONE)),
+            buys: Wide::ZERO,
+            overflow: false,
+            first_offset: offset,
+            last_offset: offset,
         }
     }
 
@@ -157,7 +182,16 @@ fn sum(total: &mut Wide, value: Wide, overflow: &mut bool) {
 
 impl Pane {
     pub fn new(start: i64, t: &Folded) -> Self {
-        Self { start, version: 1, sums: Sums::of(t), path: Path::default(), dirty: true, saved: false }
+        Self::of(start, Sums::of(t))
+    }
+
+    pub fn of(start: i64, sums: Sums) -> Self {
+        Self { start, version: 1, sums, path: Path::default(), dirty: true, saved: false }
+    }
+
+    pub fn join(&mut self, sums: &Sums) {
+        self.sums.join(sums);
+        self.touch();
     }
 
     pub fn add(&mut self, t: &Folded) {

@@ -12,6 +12,7 @@
 //!   and Bollerslev (1998) with the mean taken off, sample form (n - 1).
 
 use crate::decimal::Decimal;
+use crate::metrics::Undefined;
 use crate::wide::Wide;
 
 use super::bytes::{Reader, Short, Writer};
@@ -169,6 +170,16 @@ impl Path {
         let ends = self.ends?;
         let rest = Wide::times(ends.last.1, end.checked_sub(ends.last.0)?);
         self.weighted.checked_add(rest)?.divide(Wide::count(end.checked_sub(ends.first.0)?))
+    }
+
+    /// Why there is no time-weighted average.
+    pub fn no_twap(&self) -> Undefined {
+        if self.ends.is_none() { Undefined::Late } else { Undefined::Precision }
+    }
+
+    /// Why there is no volatility.
+    pub fn no_volatility(&self) -> Undefined {
+        if self.ticks < 3 { Undefined::FewTrades } else { Undefined::NotPositive }
     }
 
     pub fn volatility(&self) -> Option<f64> {

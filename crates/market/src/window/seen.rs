@@ -11,6 +11,8 @@
 
 use std::collections::VecDeque;
 
+use crate::interval::Interval;
+
 use super::bytes::{Reader, Short, Writer};
 
 /// Ranges in one saved value: rewriting a chunk stays cheap, and one insertion moves at most 4 KiB.
@@ -28,6 +30,13 @@ impl Id {
             Some(number) => Self(number.into()),
             None => Self(1 << 127 | fnv128(text.as_bytes()) >> 1),
         }
+    }
+
+    /// A bar by its start. Those of a series without holes are neighbours: one range, however many there are.
+    pub fn of_start(start: i64, interval: Interval) -> Self {
+        let since = start.wrapping_sub(i64::MIN) as u64;
+        let aligned = start.rem_euclid(interval.ns()) == 0;
+        Self(if aligned { (since / interval.ns().unsigned_abs()).into() } else { 1 << 127 | u128::from(since) })
     }
 
     /// The id as a number, where it is one: the order of trades at the same instant.
@@ -181,6 +190,14 @@ pub(crate) struct Seen {
 impl Seen {
     pub fn contains(&self, venue: u8, id: Id) -> bool {
         self.buckets.iter().rev().any(|b| b.venues.get(usize::from(venue)).is_some_and(|ids| ids.contains(id.0)))
+    }
+
+    /// How many of the numeric ids from `first` to `last` it contains, of whatever venue; at most as many as there are.
+    pub fn count(&self, first: u64, last: u64) -> u64 {
+        let (first, last) = (u128::from(first), u128::from(last));
+        let ids = self.buckets.iter().flat_map(|b| &b.venues).flat_map(|v| &v.chunks).flat_map(|c| &c.ranges);
+        let within = ids.map(|(from, to)| ((*to).min(last) + 1).saturating_sub((*from).max(first)));
+        within.sum::<u128>().min(last - first + 1) as u64
     }
 
     /// Takes an id that is not contained. Returns how many ids were forgotten early because of the cap.

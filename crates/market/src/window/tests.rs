@@ -8,8 +8,10 @@ use crate::price::{Price, Quantity};
 use super::*;
 
 mod batch;
+mod old_state;
 mod properties;
 mod real;
+mod rollup;
 mod scenarios;
 
 pub(crate) const S: i64 = 1_000_000_000;

@@ -1,8 +1,8 @@
 //! `docs/topics.md` says what the code does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use market::metrics::{ClosedBy, Quality, VwapReason};
+use market::metrics::{ClosedBy, Quality, Undefined, VwapReason};
 use market::{AlertState, Direction, GapCause, Kind, Reason, RuleKind, Side};
 
 use crate::{root, written_back};
@@ -32,6 +32,14 @@ fn table<'a>(page: &'a str, heading: &str) -> Vec<&'a str> {
     lines.skip(2).filter_map(|line| line.split('`').nth(1)).collect()
 }
 
+/// Those of its fields that may be left out.
+fn optional<'a>(page: &'a str, name: &str) -> BTreeSet<&'a str> {
+    let section = page.split_once(&format!("\n### {name}\n")).unwrap_or_else(|| panic!("no {name:?}")).1;
+    let section = section.split_once("\n### ").map_or(section, |(section, _)| section);
+    let rows = section.lines().filter(|line| line.starts_with("| `") && line.contains(", optional |"));
+    rows.filter_map(|line| line.split('`').nth(1)).collect()
+}
+
 #[test]
 fn every_example_is_written_back_to_the_same_bytes() {
     let page = page();
@@ -57,16 +65,26 @@ fn every_example_is_written_back_to_the_same_bytes() {
 #[test]
 fn every_table_of_fields_is_what_its_example_has_in_that_order() {
     let page = page();
+    let mut shown: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, example) in examples(&page) {
         if matches!(name, "accepted" | "means" | "meta") {
             continue;
         }
-        let fields = table(&page, &format!("### {name}"));
+        let value: serde_json::Value = serde_json::from_str(example).unwrap();
+        let is_left_out = |field: &&str| value.get(field).is_none() && optional(&page, name).contains(field);
+        let fields: Vec<_> = table(&page, &format!("### {name}")).into_iter().filter(|f| !is_left_out(f)).collect();
+        shown.entry(name).or_default().extend(fields.clone());
         let places: Vec<_> = fields.iter().map(|field| example.find(&format!("\"{field}\":"))).collect();
         assert!(places.iter().all(Option::is_some), "{name}: {fields:?} {places:?}");
         assert!(places.is_sorted(), "{name}: {fields:?} {places:?}");
-        let value: serde_json::Value = serde_json::from_str(example).unwrap();
         assert_eq!(value.as_object().unwrap().len(), fields.len(), "{name}");
+    }
+    for (name, shown) in shown {
+        assert_eq!(
+            shown,
+            table(&page, &format!("### {name}")).into_iter().collect(),
+            "{name}: some example has each field"
+        );
     }
 }
 
@@ -75,6 +93,8 @@ fn every_word_of_every_vocabulary_is_on_the_page() {
     let page = page();
     let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(table(&page, "Why a value is no record of ours:"), reasons);
+    let undefined: Vec<&str> = Undefined::ALL.iter().map(|why| why.as_str()).collect();
+    assert_eq!(table(&page, "#### Numbers that are null"), undefined);
     let row = |heading: &str, field: &str| {
         let section = page.split_once(&format!("\n### {heading}\n")).unwrap().1;
         let line = section.lines().find(|line| line.starts_with(&format!("| `{field}` |"))).unwrap().to_owned();
@@ -91,6 +111,7 @@ fn every_word_of_every_vocabulary_is_on_the_page() {
     words!("metrics", "closed_by", ClosedBy);
     words!("metrics", "vwap_reason", VwapReason);
     words!("metrics", "quality", Quality);
+    words!("metrics", "quote_volume_reason", Undefined);
     words!("alert", "rule_kind", RuleKind);
     words!("alert", "state", AlertState);
     words!("alert", "direction", Direction);

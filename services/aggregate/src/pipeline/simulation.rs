@@ -135,7 +135,7 @@ fn found(config: &Config, ended: &Ended) -> Result<Last, String> {
 
 /// One partition in one pass: no clock, no batches, no restarts.
 fn one_pass(config: &Config, partition: i32, input: &[OwnedRecord]) -> (Vec<Metrics>, streams::stateful::Counts) {
-    let (mut fold, mut out) = (Fold::new(&config.options(), partition).unwrap(), Vec::new());
+    let (mut fold, mut out) = (Fold::new(&config.options().unwrap(), partition).unwrap(), Vec::new());
     let mut counts = streams::stateful::Counts::default();
     for record in input {
         counts.add(match Event::decode(record.value.as_deref().unwrap_or_default()) {
@@ -145,9 +145,10 @@ fn one_pass(config: &Config, partition: i32, input: &[OwnedRecord]) -> (Vec<Metr
                 Folded::Duplicate => Outcome::Duplicate,
                 Folded::Late => Outcome::Late,
                 Folded::OutOfRange => Outcome::Invalid,
+                Folded::NoRollup | Folded::Across => unreachable!("a trade is no bar"),
             },
             Ok(Event::Gap(gap)) => {
-                fold.gap(&gap.symbol, gap.from, gap.to);
+                fold.gap(&gap.symbol, Hole::of(&gap));
                 Outcome::OtherKind
             }
             Ok(_) => Outcome::OtherKind,

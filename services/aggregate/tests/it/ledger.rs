@@ -75,6 +75,50 @@ fn every_record_has_one_outcome() {
     assert_eq!((again.msgs, again.metrics, bench.metrics().len()), (0, 0, before));
 }
 
+/// Bars of days are rolled up into weeks and months; what no roll-up can take is counted, not lost.
+#[test]
+fn bars_are_rolled_up_and_have_one_outcome_each() {
+    let bench = Bench::new(3);
+    let row = |date: &str, close: f64| {
+        format!(r#"{{"Index":"HSI","Date":"{date}","Open":10,"High":99,"Low":1,"Close":{close},"Volume":5}}"#)
+            .into_bytes()
+    };
+    let other = |start: i64, interval: &str, length: i64| {
+        let end = start + length;
+        format!(
+            r#"{{"kind":"bar","schema_version":1,"symbol":"HSI","interval":"{interval}","start":{start},"end":{end},"open":1,"high":1,"low":1,"close":1,"volume":1}}"#
+        )
+        .into_bytes()
+    };
+    let far = 4_000_000_000 * S;
+    bench.send(&[
+        // A Monday and the Friday of its week, the last of a month; then another week.
+        ("HSI", row("2021-05-24", 20.5)),
+        ("HSI", row("2021-05-28", 21.5)),
+        ("HSI", row("2021-05-28", 22.5)),
+        ("HSI", row("2021-05-31", 23.5)),
+        ("HSI", row("2021-05-25", 24.5)),
+        ("HSI", row("2021-06-01", 25.5)),
+        ("HSI", row("2021-05-26", 26.5)),
+        ("HSI", other(0, "1m", 60 * S)),
+        ("HSI", other(-3 * 86_400 * S - 1, "1d", 40 * 86_400 * S)),
+        ("HSI", other(far, "1d", 86_400 * S)),
+    ]);
+    let summary = bench.run_to_end(bench.config(), still());
+    let o = summary.outcomes;
+    assert_eq!((o.folded, o.duplicate, o.late, o.invalid, o.other_kind), (5, 1, 1, 1, 2), "{summary:?}");
+    assert_eq!((summary.late_for_window["1w"], summary.late_for_window["1mo"]), (2, 1));
+
+    let last = last_revisions(&bench.metrics());
+    assert_eq!(last.len(), 4);
+    let week = &last[&("HSI".to_owned(), "1w".to_owned(), 1_621_814_400 * S)];
+    assert_eq!((week.open.unwrap().get(), week.close.unwrap().get()), (decimal("10"), decimal("21.5")));
+    assert_eq!((week.volume.get(), week.bars.unwrap().count, week.duplicate), (decimal("10"), 2, 1));
+    assert_eq!((week.trade_count, week.vwap, week.is_final), (0, None, true));
+    let month = &last[&("HSI".to_owned(), "1mo".to_owned(), 1_619_827_200 * S)];
+    assert_eq!((month.close.unwrap().get(), month.bars.unwrap().count), (decimal("23.5"), 4));
+}
+
 #[test]
 fn a_recording_gives_the_exchanges_minutes() {
     let bench = Bench::new(1);

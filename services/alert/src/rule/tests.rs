@@ -39,6 +39,10 @@ fn metrics(start: i64, rev: u32, close: &str, change: &str) -> Metrics {
         duplicate: 0,
         backfilled: 0,
         config: String::new(),
+        bars: None,
+        averages: Vec::new(),
+        gap: false,
+        reasons: Default::default(),
     }
 }
 

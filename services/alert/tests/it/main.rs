@@ -121,6 +121,10 @@ fn minute(symbol: &str, n: i64, close: &str, change_pct: &str) -> Metrics {
         duplicate: 0,
         backfilled: 0,
         config: String::new(),
+        bars: None,
+        averages: Vec::new(),
+        gap: false,
+        reasons: Default::default(),
     }
 }
 

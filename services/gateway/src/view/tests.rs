@@ -87,6 +87,10 @@ pub(crate) fn metrics(symbol: &str, start: i64, rev: u32, close: &str) -> Metric
         duplicate: 0,
         backfilled: 0,
         config: "c".to_owned(),
+        bars: None,
+        averages: Vec::new(),
+        gap: false,
+        reasons: Default::default(),
     }
 }
 

@@ -3,9 +3,11 @@
 //! By event time everything is decided at the trade that moves the watermark, so it does not depend on batches or on a clock. The
 //! clock only closes what waits for trades that may never come, and sends updates and revisions no more often than asked.
 
-use super::{Book, Mark, Pane};
+use super::trend::Walk;
+use super::{Book, Mark, NEVER, Pane};
 use crate::metrics::{ClosedBy, Metrics};
-use crate::window::fold::{Emit, Moment, Settings};
+use crate::window::fold::{Counts, Emit, Moment, Settings};
+use crate::window::gaps::State;
 use crate::window::record;
 
 /// A window to tell: its end first, so that sorting gives the order of records.
@@ -29,7 +31,7 @@ impl Book {
     }
 
     /// Tells every window whose end, or end plus lateness, the watermark has passed since the last call; drops what is over.
-    pub(super) fn close(&mut self, settings: &Settings, out: &mut Vec<Metrics>) {
+    pub(super) fn close(&mut self, settings: &Settings, counts: &mut Counts, out: &mut Vec<Metrics>) {
         let (from, to) = (self.fired, self.watermark);
         let lateness = settings.lateness;
         let horizon = to.saturating_sub(lateness);
@@ -38,7 +40,13 @@ impl Book {
             let ends = |after, upto, events: &mut Vec<Event>, is_final| {
                 self.windows_ending(settings, window, after, upto, |end| events.push(Event { end, window, is_final }));
             };
-            ends(from.saturating_sub(lateness), horizon, &mut events, true);
+            let over = from.saturating_sub(lateness);
+            ends(over, horizon, &mut events, true);
+            if settings.carries {
+                self.empty_windows(settings, window, (over, horizon), counts, |end| {
+                    events.push(Event { end, window, is_final: true });
+                });
+            }
             // A window that is final at once is told once.
             if lateness > 0 && settings.emit != Emit::OnUpdate {
                 ends(from.max(horizon), to, &mut events, false);
@@ -46,16 +54,18 @@ impl Book {
         }
         events.sort_unstable();
         self.fired = to;
+        let mut walk = Walk::default();
         for event in events {
-            let start = event.end - settings.layout.windows[event.window].size;
-            let version = self.version(settings, event.window, start);
+            let start = settings.layout.windows[event.window].start_of(event.end);
+            let version = self.version(settings, &mut walk, event.window, start);
             let mark = self.marks.get(&(event.window, start)).copied();
             let told = mark.is_some_and(|m| m.by_clock && m.version == version);
             if !told {
-                self.tell(settings, event.window, start, event.is_final, Some(ClosedBy::EventTime), out);
+                self.tell(settings, &mut walk, event.window, start, event.is_final, Some(ClosedBy::EventTime), out);
             }
             if event.is_final {
                 self.marks.remove(&(event.window, start));
+                self.take_up(settings, event.window, event.end);
             }
         }
         self.drop_over(settings);
@@ -65,11 +75,14 @@ impl Book {
     pub(super) fn drop_over(&mut self, settings: &Settings) {
         let horizon = self.horizon(settings);
         for grid in 0..self.grids.len() {
-            let panes = &mut self.grids[grid].panes;
-            while panes.front().is_some_and(|p| settings.layout.last_end(grid, p.start) <= horizon) {
-                let pane = panes.pop_front().expect("the loop has just looked at it");
+            let lane = &mut self.grids[grid];
+            while lane.panes.front().is_some_and(|p| settings.layout.last_end(grid, p.start) <= horizon) {
+                let pane = lane.panes.pop_front().expect("the loop has just looked at it");
+                if settings.carries {
+                    lane.last = Some(pane.sums.close);
+                }
                 if pane.saved {
-                    self.saved.gone.push((settings.layout.grids[grid].pane, pane.start));
+                    self.saved.gone.push(format!("pane/{}/{}", settings.layout.grids[grid].name, pane.start));
                 }
             }
         }
@@ -79,11 +92,23 @@ impl Book {
         self.seen.drop_while(|start| grids.clone().all(|grid| settings.layout.last_end(grid, last(start)) <= horizon));
         let first = self.grids.iter().enumerate().filter_map(|(grid, lane)| Some((grid, lane.panes.front()?.start)));
         self.due = first.map(|(grid, start)| self.next_due(settings, grid, start)).min().unwrap_or(i64::MAX);
+        if settings.carries && self.fired != NEVER {
+            let over = self.fired.saturating_sub(settings.lateness);
+            let ends = settings.layout.windows.iter().map(|w| w.next_end(over));
+            self.due = self.due.min(ends.min().unwrap_or(i64::MAX).saturating_add(settings.lateness));
+        }
     }
 
     /// Calls `each` with the end of every window that has trades and ends in `(after, upto]`, earliest first, until it has had
     /// enough of them.
-    fn windows_ending(&self, settings: &Settings, window: usize, after: i64, upto: i64, mut each: impl FnMut(i64)) {
+    pub(super) fn windows_ending(
+        &self,
+        settings: &Settings,
+        window: usize,
+        after: i64,
+        upto: i64,
+        mut each: impl FnMut(i64),
+    ) {
         self.try_windows_ending(settings, window, after, upto, |end| {
             each(end);
             true
@@ -102,39 +127,46 @@ impl Book {
         let panes = &self.grids[window.grid].panes;
         let mut end = window.next_end(after);
         while end <= upto {
-            let first = panes.partition_point(|p| p.start < end.saturating_sub(window.size));
+            let start = window.start_of(end);
+            let first = panes.partition_point(|p| p.start < start);
             match panes.get(first) {
                 None => return,
                 // Nothing in this window: on to the first that holds the next pane.
                 Some(pane) if pane.start >= end => end = window.next_end(pane.start),
                 Some(_) if !more(end) => return,
-                Some(_) => end = end.saturating_add(window.slide),
+                Some(_) => end = window.next_end(end),
             }
         }
     }
 
-    fn panes(&self, settings: &Settings, window: usize, start: i64) -> impl Iterator<Item = &Pane> {
+    pub(super) fn panes(&self, settings: &Settings, window: usize, start: i64) -> impl Iterator<Item = &Pane> {
         let window = &settings.layout.windows[window];
         let panes = &self.grids[window.grid].panes;
+        let end = window.end_of(start);
         let from = panes.partition_point(|p| p.start < start);
-        let to = panes.partition_point(|p| p.start < start.saturating_add(window.size));
+        let to = panes.partition_point(|p| p.start < end);
         panes.range(from..to)
     }
 
     /// Equal for a window exactly as long as its record would be.
-    fn version(&self, settings: &Settings, window: usize, start: i64) -> u64 {
+    fn version(&self, settings: &Settings, walk: &mut Walk, window: usize, start: i64) -> u64 {
         let panes: u64 = self.panes(settings, window, start).map(|p| p.version).sum();
         let coverage = self.coverage(settings, window, start);
-        // A partial window does not say that it has a gap too.
-        panes << 2 | if coverage.partial { 2 } else { u64::from(coverage.gap) }
+        let gap = match coverage.gaps {
+            State::Whole => 0,
+            State::Broken => 1,
+            State::Healed => 2,
+        };
+        let own = panes << 3 | u64::from(coverage.partial) << 2 | gap;
+        own.wrapping_add(self.averages_version(settings, walk, window, start))
     }
 
     fn coverage(&self, settings: &Settings, window: usize, start: i64) -> record::Coverage {
         let window = &settings.layout.windows[window];
-        let end = start.saturating_add(window.size);
+        let end = window.end_of(start);
         record::Coverage {
             partial: self.grids[window.grid].since.is_some_and(|since| start < since),
-            gap: self.gaps.iter().any(|(from, to)| *from < end && *to >= start),
+            gaps: self.gaps.state(start, end),
         }
     }
 
@@ -142,15 +174,25 @@ impl Book {
     fn tell(
         &mut self,
         settings: &Settings,
+        walk: &mut Walk,
         window: usize,
         start: i64,
         is_final: bool,
         closed_by: Option<ClosedBy>,
         out: &mut Vec<Metrics>,
     ) {
-        let end = start.saturating_add(settings.layout.windows[window].size);
+        let end = settings.layout.windows[window].end_of(start);
+        let next_rev = self.marks.get(&(window, start)).map_or(0, |m| m.next_rev);
+        let told = record::Told { rev: next_rev, is_final, closed_by };
+        let coverage = self.coverage(settings, window, start);
         let mut panes = self.panes(settings, window, start);
-        let Some(first) = panes.next() else { return };
+        let Some(first) = panes.next() else {
+            let last = self.last_before(settings.layout.windows[window].grid, start);
+            let place = record::Place { symbol: &self.symbol, window, start, coverage };
+            let averages = self.averages(settings, walk, window, end);
+            out.extend(last.map(|last| Metrics { averages, ..record::carried(settings, &place, &last, told) }));
+            return;
+        };
         let (mut sums, mut path) = (first.sums.clone(), first.path.clone());
         for pane in panes {
             sums.join(&pane.sums);
@@ -160,12 +202,13 @@ impl Book {
         for tick in self.tail.range(unsettled..).take_while(|t| t.order.time < end) {
             path.append((tick.order.time, tick.price));
         }
-        let next_rev = self.marks.get(&(window, start)).map_or(0, |m| m.next_rev);
-        let told = record::Told { rev: next_rev, is_final, closed_by };
-        let coverage = self.coverage(settings, window, start);
-        let content = record::Content { symbol: &self.symbol, window, start, sums: &sums, path: &path, coverage };
-        out.push(record::metrics(settings, &content, told));
-        let version = self.version(settings, window, start);
+        let place = record::Place { symbol: &self.symbol, window, start, coverage };
+        let content = record::Content { place, sums: &sums, path: &path };
+        out.push(Metrics {
+            averages: self.averages(settings, walk, window, end),
+            ..record::metrics(settings, &content, told)
+        });
+        let version = self.version(settings, walk, window, start);
         let by_clock = is_final && closed_by == Some(ClosedBy::Clock);
         self.marks.insert((window, start), Mark { next_rev: next_rev + 1, version, by_clock });
     }
@@ -199,20 +242,20 @@ impl Book {
     }
 
     /// Whether readers have not been told yet what the window holds now.
-    fn changed(&self, settings: &Settings, window: usize, end: i64) -> bool {
-        let start = end - settings.layout.windows[window].size;
-        self.marks.get(&(window, start)).is_none_or(|m| m.version != self.version(settings, window, start))
+    fn changed(&self, settings: &Settings, walk: &mut Walk, window: usize, end: i64) -> bool {
+        let start = settings.layout.windows[window].start_of(end);
+        self.marks.get(&(window, start)).is_none_or(|m| m.version != self.version(settings, walk, window, start))
     }
 
     /// Revisions of closed windows, and updates of open ones where they are asked for: of windows that overlap, of the one that
     /// ends next. It is the one that is nearly complete; the others take their turn.
     fn tell_changes(&mut self, settings: &Settings, out: &mut Vec<Metrics>) {
         let (horizon, watermark) = (self.horizon(settings), self.watermark);
-        let mut events = Vec::new();
+        let (mut events, mut walk) = (Vec::new(), Walk::default());
         for window in 0..settings.layout.windows.len() {
             let mut collect = |after, upto, all: bool| {
                 self.try_windows_ending(settings, window, after, upto, |end| {
-                    let changed = self.changed(settings, window, end);
+                    let changed = self.changed(settings, &mut walk, window, end);
                     if changed {
                         events.push(Event { end, window, is_final: false });
                     }
@@ -225,10 +268,11 @@ impl Book {
             }
         }
         events.sort_unstable();
+        let mut walk = Walk::default();
         for event in events {
-            let start = event.end - settings.layout.windows[event.window].size;
+            let start = settings.layout.windows[event.window].start_of(event.end);
             let closed_by = (event.end <= watermark).then_some(ClosedBy::EventTime);
-            self.tell(settings, event.window, start, false, closed_by, out);
+            self.tell(settings, &mut walk, event.window, start, false, closed_by, out);
         }
     }
 
@@ -237,12 +281,12 @@ impl Book {
     fn close_by_clock(&mut self, settings: &Settings, moment: Moment, out: &mut Vec<Metrics>) {
         let patience = settings.lateness.saturating_add(settings.idle);
         let mut waiting = false;
-        let mut events = Vec::new();
+        let (mut events, mut walk) = (Vec::new(), Walk::default());
         for window in 0..settings.layout.windows.len() {
             self.windows_ending(settings, window, self.horizon(settings), i64::MAX, |end| {
-                let start = end - settings.layout.windows[window].size;
+                let start = settings.layout.windows[window].start_of(end);
                 let told = self.marks.get(&(window, start)).is_some_and(|m| m.by_clock);
-                if told && !self.changed(settings, window, end) {
+                if told && !self.changed(settings, &mut walk, window, end) {
                     return;
                 }
                 if moment.ending || moment.now >= end.saturating_add(patience) {
@@ -253,9 +297,10 @@ impl Book {
             });
         }
         events.sort_unstable();
+        let mut walk = Walk::default();
         for event in events {
-            let start = event.end - settings.layout.windows[event.window].size;
-            self.tell(settings, event.window, start, true, Some(ClosedBy::Clock), out);
+            let start = settings.layout.windows[event.window].start_of(event.end);
+            self.tell(settings, &mut walk, event.window, start, true, Some(ClosedBy::Clock), out);
         }
         self.clock.at_rest = !waiting;
     }

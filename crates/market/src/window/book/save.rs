@@ -1,44 +1,72 @@
 //! The state of a book as keys and values of the changelog, and back.
 //!
 //! Only what changed since the last save is written; one transaction holds all of it, so a restored book is exactly the book that
-//! was saved, and goes on exactly as it would have. Keys are `<symbol>#<part>`:
+//! was saved, and goes on exactly as it would have. Keys are `<symbol>#<part>`, those of a roll-up `<symbol>#bars/<interval>/<part>`:
 //!
 //! | part | value |
 //! |---|---|
 //! | `head` | times, what was told, and the tail while it is short |
-//! | `pane/<length>/<start>` | one pane |
+//! | `pane/<grid>/<start>` | one pane; the grid by the length of its panes, or by its window |
 //! | `ids/<venue>/<bucket>/<chunk>` | ranges of trade ids |
 //! | `tail/<start>` | a stretch of a tail that is long |
+//! | `trend/<window>` | closes of final bars, for moving averages |
+//!
+//! Version 1 named grids in the head by their length, and knew no last trade of a grid and no ids of gaps; it is read, and written anew
+//! as version 2 with the next change.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::{Book, Mark, Pane, Tick};
 use crate::decimal::Decimal;
+use crate::interval::Interval;
+use crate::span::Span;
 use crate::window::bytes::{Reader, Short, Writer};
+use crate::window::cut::floor;
 use crate::window::fold::Settings;
-use crate::window::layout::floor;
+use crate::window::gaps::Gaps;
+use crate::window::layout::Window;
+use crate::window::trend::Trend;
 
 /// The version byte of every value.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
+/// The oldest version that is still read.
+pub(crate) const OLDEST: u8 = 1;
 /// A tail of up to this many trades is kept in the head.
 const INLINE: usize = 64;
 
 /// A part of a book, as its key names it.
-pub(crate) enum Part {
+pub(crate) enum Part<'a> {
     Head,
-    Pane { length: i64, start: i64 },
+    Pane { grid: &'a str, start: i64 },
     Ids { venue: u8, bucket: i64, chunk: u32 },
     Tail { start: i64 },
+    Trend { window: Span },
 }
 
-impl Part {
-    /// The symbol and the part of a key of the changelog.
-    pub fn parse(key: &str) -> Option<(&str, Part)> {
-        let (symbol, part) = key.rsplit_once('#')?;
+/// What a key of the changelog names.
+pub(crate) struct Key<'a> {
+    pub symbol: &'a str,
+    /// Of the bars of this length; of trades where there is none.
+    pub bars: Option<Interval>,
+    pub part: Part<'a>,
+}
+
+impl<'a> Key<'a> {
+    pub fn parse(key: &'a str) -> Option<Self> {
+        let (symbol, mut part) = key.rsplit_once('#')?;
+        let mut bars = None;
+        if let Some(rest) = part.strip_prefix("bars/") {
+            let (interval, rest) = rest.split_once('/')?;
+            (bars, part) = (Some(interval.parse().ok()?), rest);
+        }
+        if let Some(window) = part.strip_prefix("trend/") {
+            return Some(Key { symbol, bars, part: Part::Trend { window: window.parse().ok()? } });
+        }
         let mut words = part.split('/');
         let part = match words.next()? {
             "head" => Part::Head,
-            "pane" => Part::Pane { length: words.next()?.parse().ok()?, start: words.next()?.parse().ok()? },
+            "pane" => Part::Pane { grid: words.next()?, start: words.next()?.parse().ok()? },
             "ids" => Part::Ids {
                 venue: words.next()?.parse().ok()?,
                 bucket: words.next()?.parse().ok()?,
@@ -47,17 +75,22 @@ impl Part {
             "tail" => Part::Tail { start: words.next()?.parse().ok()? },
             _ => return None,
         };
-        words.next().is_none().then_some((symbol, part))
+        words.next().is_none().then_some(Key { symbol, bars, part })
+    }
+
+    /// What the keys of a book begin with.
+    pub fn prefix(symbol: &str, bars: Option<Interval>) -> String {
+        bars.map_or_else(|| format!("{symbol}#"), |interval| format!("{symbol}#bars/{interval}/"))
     }
 }
 
 impl Book {
     /// Hands out every key that changed and its new value, or `None` for a key that is to go.
     pub fn save(&mut self, settings: &Settings, mut put: impl FnMut(&str, Option<&[u8]>)) {
-        let symbol = &self.symbol;
+        let prefix = &Key::prefix(&self.symbol, settings.bars);
         let mut w = Writer::default();
-        for (length, start) in self.saved.gone.drain(..) {
-            put(&format!("{symbol}#pane/{length}/{start}"), None);
+        for part in self.saved.gone.drain(..) {
+            put(&format!("{prefix}{part}"), None);
         }
         for (lane, grid) in self.grids.iter_mut().zip(&settings.layout.grids) {
             for pane in lane.panes.iter_mut().filter(|p| p.dirty) {
@@ -65,20 +98,33 @@ impl Book {
                 w.byte(VERSION);
                 pane.write(&mut w);
                 (pane.dirty, pane.saved) = (false, true);
-                put(&format!("{symbol}#pane/{}/{}", grid.pane, pane.start), Some(&w.bytes));
+                put(&format!("{prefix}pane/{}/{}", grid.name, pane.start), Some(&w.bytes));
             }
         }
+        for (trend, window) in self.trends.iter_mut().zip(&settings.layout.windows).filter(|(trend, _)| trend.dirty) {
+            w.bytes.clear();
+            w.byte(VERSION);
+            trend.write(&settings.averages, &mut w);
+            trend.dirty = false;
+            put(&format!("{prefix}trend/{}", window.span), Some(&w.bytes));
+        }
         self.seen
-            .save(VERSION, |bucket, venue, chunk, value| put(&format!("{symbol}#ids/{venue}/{bucket}/{chunk}"), value));
-        self.save_tail(settings, &mut w, &mut put);
+            .save(VERSION, |bucket, venue, chunk, value| put(&format!("{prefix}ids/{venue}/{bucket}/{chunk}"), value));
+        self.save_tail(settings, prefix, &mut w, &mut put);
         w.bytes.clear();
         w.byte(VERSION);
         self.write_head(settings, &mut w);
-        put(&format!("{}#head", self.symbol), Some(&w.bytes));
+        put(&format!("{prefix}head"), Some(&w.bytes));
     }
 
     /// A long tail goes to slots of its own, so that a busy symbol does not rewrite all of it in every transaction.
-    fn save_tail(&mut self, settings: &Settings, w: &mut Writer, put: &mut impl FnMut(&str, Option<&[u8]>)) {
+    fn save_tail(
+        &mut self,
+        settings: &Settings,
+        prefix: &str,
+        w: &mut Writer,
+        put: &mut impl FnMut(&str, Option<&[u8]>),
+    ) {
         let mut slots = BTreeSet::new();
         if self.tail.len() > INLINE {
             let ticks = self.tail.make_contiguous();
@@ -91,12 +137,12 @@ impl Book {
                     w.bytes.clear();
                     w.byte(VERSION);
                     write_ticks(stretch.iter(), w);
-                    put(&format!("{}#tail/{slot}", self.symbol), Some(&w.bytes));
+                    put(&format!("{prefix}tail/{slot}"), Some(&w.bytes));
                 }
             }
         }
         for slot in self.saved.slots.difference(&slots) {
-            put(&format!("{}#tail/{slot}", self.symbol), None);
+            put(&format!("{prefix}tail/{slot}"), None);
         }
         self.saved.slots = slots;
         self.saved.changed.clear();
@@ -117,10 +163,11 @@ impl Book {
         }
         w.unsigned(self.grids.len() as u128);
         for (lane, grid) in self.grids.iter().zip(&settings.layout.grids) {
-            w.signed(grid.pane.into());
+            w.text(&grid.name);
             w.signed(grid.longest.into());
             w.byte(lane.since.is_some().into());
             w.signed(lane.since.unwrap_or(0).into());
+            write_ticks(lane.last.iter(), w);
         }
         w.unsigned(self.marks.len() as u128);
         for ((window, start), mark) in &self.marks {
@@ -130,31 +177,45 @@ impl Book {
             w.unsigned(mark.version.into());
             w.byte(mark.by_clock.into());
         }
-        w.unsigned(self.gaps.len() as u128);
-        for (from, to) in &self.gaps {
-            w.signed((*from).into());
-            w.signed((*to).into());
-        }
+        self.gaps.write(w);
         write_ticks(self.tail.iter().take(if self.saved.slots.is_empty() { usize::MAX } else { 0 }), w);
     }
 
     /// Takes back one part; `None` takes it away again. [`Book::restored`] must follow the last.
-    pub fn restore(&mut self, settings: &Settings, part: Part, value: Option<&mut Reader<'_>>) -> Result<(), Short> {
+    pub fn restore(
+        &mut self,
+        settings: &Settings,
+        part: Part<'_>,
+        version: u8,
+        value: Option<&mut Reader<'_>>,
+    ) -> Result<(), Short> {
         match (part, value) {
-            (Part::Head, Some(r)) => self.read_head(settings, r)?,
+            (Part::Head, Some(r)) => self.read_head(settings, version, r)?,
             // Without its head a symbol has no other part left either: they go in one transaction.
             (Part::Head, None) => {}
-            (Part::Pane { length, start }, value) => {
-                let grid = settings.layout.grids.iter().position(|g| g.pane == length);
+            (Part::Pane { grid: name, start }, value) => {
+                let grid = settings.layout.grids.iter().position(|g| g.name == name);
                 let Some(lane) = grid.map(|g| &mut self.grids[g]) else {
                     // Of windows this run does not have; their panes are to go.
-                    value.is_some().then(|| self.saved.gone.push((length, start)));
+                    value.is_some().then(|| self.saved.gone.push(format!("pane/{name}/{start}")));
                     return Ok(());
                 };
                 lane.panes.retain(|p| p.start != start);
                 if let Some(r) = value {
                     lane.panes.push_back(Pane::read(start, r)?);
                     r.end()?;
+                }
+            }
+            (Part::Trend { window: span }, value) => {
+                let window = settings.layout.windows.iter().position(|w| w.span == span);
+                match (window.and_then(|at| self.trends.get_mut(at)), value) {
+                    (Some(trend), Some(r)) => {
+                        *trend = Trend::read(&settings.averages, r)?;
+                        r.end()?;
+                    }
+                    // Bars that come while nobody asks for averages would be missing from them.
+                    (None, Some(_)) => self.saved.gone.push(format!("trend/{span}")),
+                    (_, None) => {}
                 }
             }
             (Part::Ids { venue, bucket, chunk }, Some(r)) => {
@@ -173,7 +234,7 @@ impl Book {
         Ok(())
     }
 
-    fn read_head(&mut self, settings: &Settings, r: &mut Reader<'_>) -> Result<(), Short> {
+    fn read_head(&mut self, settings: &Settings, version: u8, r: &mut Reader<'_>) -> Result<(), Short> {
         self.latest = r.int()?;
         self.watermark = r.int()?;
         self.over = r.int()?;
@@ -188,22 +249,30 @@ impl Book {
             _ => Some((r.int()?, Decimal::from_units(r.signed()?).ok_or(Short)?)),
         };
         for _ in 0..r.count()? {
-            let (length, longest, some, since) = (r.int::<i64>()?, r.int::<i64>()?, r.byte()?, r.int()?);
-            if let Some(grid) = settings.layout.grids.iter().position(|g| g.pane == length) {
+            let name = if version == 1 { r.int::<i64>()?.to_string().into() } else { Cow::from(r.text()?) };
+            let (longest, some, since) = (r.int::<i64>()?, r.byte()?, r.int()?);
+            let last = if version == 1 { None } else { read_ticks(r)?.pop() };
+            if let Some(grid) = settings.layout.grids.iter().position(|g| g.name == name) {
                 // A longer window than before finds some of its panes gone: it is whole only from here on.
                 let is_longer = settings.layout.grids[grid].longest > longest;
+                self.grids[grid].last = last.filter(|_| settings.carries);
                 self.grids[grid].since = (some != 0).then_some(if is_longer { self.latest } else { since });
             }
         }
         self.marks.clear();
         for _ in 0..r.count()? {
             let (name, start) = (r.text()?, r.int()?);
-            let mark = Mark { next_rev: r.small()?, version: r.small()?, by_clock: r.byte()? != 0 };
-            if let Some(window) = settings.layout.windows.iter().position(|w| w.span.to_string() == name) {
+            let mut mark = Mark { next_rev: r.small()?, version: r.small()?, by_clock: r.byte()? != 0 };
+            if version == 1 {
+                mark.version = version_of_1(mark.version);
+            }
+            // A calendar that has changed may have no window there any more.
+            let known = |w: &Window| w.span.to_string() == name && w.starts_at(start);
+            if let Some(window) = settings.layout.windows.iter().position(known) {
                 self.marks.insert((window, start), mark);
             }
         }
-        self.gaps = (0..r.count()?).map(|_| Ok((r.int()?, r.int()?))).collect::<Result<_, Short>>()?;
+        self.gaps = Gaps::read(version, r)?;
         self.tail = read_ticks(r)?.into();
         r.end()
     }
@@ -224,6 +293,11 @@ impl Book {
         self.seen.restored();
         self.drop_over(settings);
     }
+}
+
+/// Version 1 had two bits for what is known of the input's completeness: partial, or else a gap.
+fn version_of_1(version: u64) -> u64 {
+    version >> 2 << 3 | (version & 2) << 1 | version & 1
 }
 
 fn write_ticks<'a>(ticks: impl ExactSizeIterator<Item = &'a Tick>, w: &mut Writer) {

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::interval::Span;
-use crate::metrics::{Quality, VwapReason};
+use crate::average::{Average, AverageKind};
+use crate::metrics::{Quality, Reasons, Undefined, VwapReason};
+use crate::span::Span;
+use crate::time::{Civil, NS_PER_DAY as DAY};
 use crate::wide::Wide;
 
 fn sum(values: impl Iterator<Item = Wide>) -> Wide {
@@ -16,29 +18,162 @@ fn sort_key(p: &Print) -> (i64, u64, i64) {
     (p.time, p.id.as_ref().and_then(|id| id.parse().ok()).unwrap_or(u64::MAX), p.offset)
 }
 
-/// Every window that holds a trade, as [`content`] leaves it.
-pub(crate) fn metrics(symbol: &str, prints: &[Print], spans: &[Span], config: &str) -> Vec<Metrics> {
+/// Every window that holds a trade, as [`content`] leaves it, and those that carry a price.
+pub(crate) fn metrics(symbol: &str, prints: &[Print], options: &Options, config: &str) -> Vec<Metrics> {
+    let spans = &options.windows;
     let first = prints.iter().map(|p| p.time).min().unwrap_or(0);
-    let mut windows: BTreeMap<(Span, i64), Vec<&Print>> = BTreeMap::new();
+    let mut windows: BTreeMap<(Span, i64, i64), Vec<&Print>> = BTreeMap::new();
     for print in prints {
         for span in spans {
-            let slide = span.slide().ns();
-            let mut start = print.time.div_euclid(slide) * slide;
-            while start > print.time - span.size().ns() {
-                windows.entry((*span, start)).or_default().push(print);
-                start -= slide;
+            for (start, end) in around(*span, print.time) {
+                windows.entry((*span, start, end)).or_default().push(print);
             }
         }
     }
-    let records = windows.into_iter().map(|((span, start), mut trades)| {
+    if options.empty == Empty::Carry {
+        let latest = prints.iter().map(|p| p.time).max().unwrap_or(0);
+        for span in spans {
+            silences(*span, latest - options.out_of_orderness_ns - options.lateness_ns, &mut windows);
+        }
+    }
+    let mut sorted: Vec<&Print> = prints.iter().collect();
+    sorted.sort_by_key(|p| sort_key(p));
+    let records = windows.into_iter().map(|((span, start, end), mut trades)| {
         trades.sort_by_key(|p| sort_key(p));
-        record(symbol, span, start, &trades, start < first, config)
+        if trades.is_empty() {
+            let last = sorted[sorted.partition_point(|p| p.time < start) - 1];
+            let one = record(symbol, span, (start, end), &[last], false, config);
+            let none = (Quantity::ZERO, Some(Decimal::ZERO), None, Some(VwapReason::NoTrades));
+            let (volume, quote_volume, vwap, vwap_reason) = none;
+            let carried = Metrics { volume, quote_volume, vwap, vwap_reason, twap: None, average: None, ..one };
+            let none = Some(Undefined::NoTrades);
+            let reasons = Reasons { twap: none, average: none, buy_volume: none, ..carried.reasons };
+            return Metrics { trade_count: 0, buy_volume: None, reasons, ..carried };
+        }
+        record(symbol, span, (start, end), &trades, start < first, config)
     });
-    records.collect()
+    let mut records: Vec<Metrics> = records.collect();
+    for of_span in records.chunk_by_mut(|a, b| a.window == b.window) {
+        let closes: Vec<Decimal> = of_span.iter().map(|r| r.close.unwrap().get()).collect();
+        for (at, record) in of_span.iter_mut().enumerate() {
+            record.averages = options.averages.iter().map(|a| (*a, average(*a, &closes[..=at]))).collect();
+        }
+    }
+    records
 }
 
-fn record(symbol: &str, span: Span, start: i64, trades: &[&Print], partial: bool, config: &str) -> Metrics {
-    let end = start + span.size().ns();
+/// From the first bar on, each time.
+fn average(average: Average, closes: &[Decimal]) -> Option<Decimal> {
+    let bars = usize::from(average.bars());
+    let mean = |of: &[Decimal]| sum(of.iter().map(|c| Wide::of(*c))).divide(Wide::count(bars as i64));
+    if closes.len() < bars {
+        return None;
+    }
+    if average.kind == AverageKind::Simple {
+        return mean(&closes[closes.len() - bars..]);
+    }
+    closes[bars..].iter().fold(mean(&closes[..bars]), |before, close| {
+        let weighted = sum([Wide::times(*close, 2), Wide::times(before.unwrap(), bars as i64 - 1)].into_iter());
+        weighted.divide(Wide::count(bars as i64 + 1))
+    })
+}
+
+/// Walks over all windows of a kind, one after the other, and adds the empty ones that end up to `upto`: an hour of seconds in a row.
+fn silences(span: Span, upto: i64, windows: &mut BTreeMap<(Span, i64, i64), Vec<&Print>>) {
+    let ours: Vec<(i64, i64)> = windows.keys().filter(|key| key.0 == span).map(|key| (key.1, key.2)).collect();
+    let (mut start, mut end) = ours[0];
+    let mut quiet = 0;
+    while end <= upto {
+        if ours.binary_search(&(start, end)).is_ok() {
+            quiet = 0;
+        } else {
+            quiet += 1;
+            let is_rest = span.to_string().contains('@') && is_rest(start);
+            if quiet <= 3_600 && !is_rest {
+                windows.insert((span, start, end), Vec::new());
+            }
+        }
+        (start, end) = match span.is_tumbling() {
+            true => around(span, end)[0],
+            false => (start + span.slide().ns(), end + span.slide().ns()),
+        };
+    }
+}
+
+/// Whether a window that starts there lies outside the sessions: it begins at a close.
+fn is_rest(start: i64) -> bool {
+    let (day, of_day) = (start.div_euclid(DAY), start.rem_euclid(DAY) / (60 * S));
+    let date = Civil::of(day * DAY).date();
+    of_day
+        == match date.as_str() {
+            "2024-11-29" => 18 * 60,
+            date if date.starts_with("2024-08") => 20 * 60,
+            _ => 21 * 60,
+        }
+}
+
+/// Every window that holds `time`: start and end.
+fn around(span: Span, time: i64) -> Vec<(i64, i64)> {
+    match span.to_string().as_str() {
+        "1w" => {
+            // Day by day back to a Monday: four days after 1970 began, there was one.
+            let mut day = time.div_euclid(DAY);
+            while (day - 4).rem_euclid(7) != 0 {
+                day -= 1;
+            }
+            vec![(day * DAY, (day + 7) * DAY)]
+        }
+        "1mo" => {
+            let month = |day: i64| Civil::of(day * DAY).date()[..7].to_owned();
+            let today = time.div_euclid(DAY);
+            let first = (0..).map(|n| today - n).find(|day| month(day - 1) != month(today)).unwrap();
+            let next = (1..).map(|n| today + n).find(|day| month(*day) != month(today)).unwrap();
+            vec![(first * DAY, next * DAY)]
+        }
+        text if text.contains('@') => vec![in_session(span.size().ns(), time)],
+        _ => {
+            let (size, slide) = (span.size().ns(), span.slide().ns());
+            let last = time.div_euclid(slide) * slide;
+            let starts = (0..).map(|n| last - n * slide).take_while(|start| *start > time - size);
+            starts.map(|start| (start, start + size)).collect()
+        }
+    }
+}
+
+/// New York by hand, for the days that the tests trade on: summer time in August 2024 only, Thanksgiving 2024 and the short day after it.
+fn in_session(size: i64, time: i64) -> (i64, i64) {
+    const HOUR: i64 = 3_600 * S;
+    let behind = if Civil::of(time).date().starts_with("2024-08") { 4 } else { 5 };
+    let (mut from, mut to) = (i64::MIN, i64::MAX);
+    for day in time.div_euclid(DAY) - 8..time.div_euclid(DAY) + 8 {
+        let date = Civil::of(day * DAY).date();
+        // Day 2 was a Saturday.
+        if (day - 2).rem_euclid(7) < 2 || date == "2024-11-28" {
+            continue;
+        }
+        let open = day * DAY + behind * HOUR + 9 * HOUR + HOUR / 2;
+        let close = day * DAY + behind * HOUR + if date == "2024-11-29" { 13 } else { 16 } * HOUR;
+        // Every border there is, one after the other.
+        let borders = (0..).map(|n| open + n * size).take_while(|border| *border < close).chain([close]);
+        for border in borders {
+            if border <= time {
+                from = from.max(border);
+            } else {
+                to = to.min(border);
+            }
+        }
+    }
+    (from, to)
+}
+
+fn record(
+    symbol: &str,
+    span: Span,
+    (start, end): (i64, i64),
+    trades: &[&Print],
+    partial: bool,
+    config: &str,
+) -> Metrics {
     let (open, close) = (trades[0].price, trades[trades.len() - 1].price);
     let high = trades.iter().map(|t| t.price).max().unwrap();
     let low = trades.iter().map(|t| t.price).min().unwrap();
@@ -81,6 +216,15 @@ fn record(symbol: &str, span: Span, start: i64, trades: &[&Print], partial: bool
         duplicate: 0,
         backfilled: 0,
         config: config.to_owned(),
+        bars: None,
+        averages: Vec::new(),
+        gap: false,
+        reasons: Reasons {
+            change_pct: (open <= Decimal::ZERO).then_some(Undefined::NotPositive),
+            volatility: None,
+            buy_volume: trades.iter().all(|t| t.side.is_none()).then_some(Undefined::NoSide),
+            ..Reasons::default()
+        },
     }
 }
 

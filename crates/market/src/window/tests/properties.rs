@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::interval::Span;
+use crate::metrics::{Reasons, Undefined};
+use crate::span::Span;
 
 /// `PROPTEST_CASES` asks for more.
 fn cases() -> ProptestConfig {
@@ -24,6 +25,8 @@ fn some_windows() -> impl Strategy<Value = Vec<Span>> {
         Just(spans(&["1s", "1m", "5m/1m", "1h"])),
         Just(spans(&["30s/1s", "7s"])),
         Just(spans(&["1d", "2s"])),
+        Just(spans(&["1w", "1m", "1mo"])),
+        Just(spans(&["5m@xnys", "1m", "1d@xnys"])),
     ]
 }
 
@@ -31,13 +34,22 @@ fn some_windows() -> impl Strategy<Value = Vec<Span>> {
 fn some_options() -> impl Strategy<Value = Options> {
     let times = (prop_oneof![Just(0), Just(2 * S), Just(20 * S)], prop_oneof![Just(0), Just(S), Just(90 * S)]);
     let emit = prop_oneof![Just(Emit::OnClose), Just(Emit::OnUpdate), Just(Emit::Both)];
-    (some_windows(), times, emit).prop_map(|(windows, (ooo, lateness), emit)| Options {
-        windows,
-        out_of_orderness_ns: ooo,
-        lateness_ns: lateness,
-        idle_ns: 5 * S,
-        emit,
-        throttle_ns: S,
+    let empty = prop_oneof![Just(Empty::None), Just(Empty::Carry)];
+    let averages = prop_oneof![Just(&[][..]), Just(&["sma:3", "ema:4", "ema:1", "sma:10"][..])];
+    (some_windows(), times, emit, empty, averages).prop_map(|(windows, (ooo, lateness), emit, empty, averages)| {
+        Options {
+            windows,
+            out_of_orderness_ns: ooo,
+            lateness_ns: lateness,
+            idle_ns: 5 * S,
+            emit,
+            empty,
+            averages: averages.iter().map(|a| a.parse().unwrap()).collect(),
+            throttle_ns: S,
+            future_tolerance_ns: 0,
+            rollups: Vec::new(),
+            calendars: Vec::new(),
+        }
     })
 }
 
@@ -90,9 +102,15 @@ fn finals(options: &Options, prints: &[Print]) -> Vec<Metrics> {
     last_revisions(&out)
 }
 
-/// Starts before 1970, at a boundary, and in our time.
+/// As the batch computes it: volatility is compared apart.
+fn without_volatility(record: &Metrics) -> Metrics {
+    let reasons = Reasons { volatility: None, ..record.reasons };
+    Metrics { volatility: None, reasons, ..content(record) }
+}
+
+/// Starts before 1970, at a boundary, in our time, and an hour before New York closes for Thanksgiving.
 fn some_start() -> impl Strategy<Value = i64> {
-    prop_oneof![Just(-157_420_800 * S - 17), Just(0), Just(1_723_161_255_342_000_000)]
+    prop_oneof![Just(-157_420_800 * S - 17), Just(0), Just(1_723_161_255_342_000_000), Just(1_732_737_600 * S)]
 }
 
 proptest! {
@@ -105,12 +123,15 @@ proptest! {
         let arrived = prints(&raw, start, allowed);
         let fold = finals(&options, &arrived);
         let config = fold[0].config.clone();
-        let expected = batch::metrics(SYMBOL, &arrived, &options.windows, &config);
+        let expected = batch::metrics(SYMBOL, &arrived, &options, &config);
         prop_assert_eq!(fold.len(), expected.len());
         for (ours, theirs) in fold.iter().zip(&expected) {
             prop_assert!(ours.is_final);
             let volatility = ours.volatility;
-            prop_assert_eq!(&Metrics { volatility: None, ..content(ours) }, theirs);
+            let reason = ours.reasons.volatility;
+            prop_assert_eq!(reason.is_some(), volatility.is_none());
+            prop_assert!(ours.trade_count != 0 || reason == Some(Undefined::NoTrades));
+            prop_assert_eq!(&without_volatility(ours), theirs);
             let in_window = |p: &&Print| p.time >= ours.window_start && p.time < ours.window_end;
             let mut trades: Vec<Print> = arrived.iter().filter(in_window).cloned().collect();
             match (volatility.map(|v| v.to_f64()), batch::volatility(&mut trades)) {
@@ -144,7 +165,7 @@ proptest! {
             for (i, print) in arrived.iter().enumerate() {
                 outcomes.push(fold.trade(&print.input(SYMBOL), &mut out));
                 if i % 31 == 5 {
-                    fold.gap(SYMBOL, print.time - S, print.time + S);
+                    fold.gap(SYMBOL, Hole { from: print.time - S, to: print.time + S, ids: (i % 2 == 0).then_some((60, 90)) });
                 }
                 if ticks.contains(&i) {
                     fold.tick(Moment { now: print.time + 50 * S, caught_up: i % 3 > 0, ending: false }, &mut out);
@@ -186,7 +207,7 @@ proptest! {
             for (i, print) in arrived.iter().enumerate() {
                 fold.trade(&print.input(SYMBOL), &mut out);
                 if i % 13 == 3 {
-                    fold.gap(SYMBOL, print.time - 30 * S, print.time - 10 * S);
+                    fold.gap(SYMBOL, Hole { from: print.time - 30 * S, to: print.time - 10 * S, ids: Some((i as u64, i as u64 + 20)) });
                 }
                 now = now.max(print.time);
                 if let (true, Some((wait, caught_up))) = (ticking, ticks.get(&i)) {
@@ -280,7 +301,7 @@ fn times_at_the_end_of_time_are_refused() {
     let (mut fold, mut out) = (Fold::new(&options, 0).unwrap(), Vec::new());
     for time in [-edge, 0, edge] {
         assert_eq!(fold.trade(&print(time).input(SYMBOL), &mut out), Outcome::Folded);
-        fold.gap(SYMBOL, i64::MIN, i64::MAX);
+        fold.gap(SYMBOL, Hole { from: i64::MIN, to: i64::MAX, ids: Some((0, u64::MAX)) });
         fold.tick(Moment { now: i64::MAX, caught_up: true, ending: false }, &mut out);
     }
     fold.tick(END, &mut out);
@@ -319,6 +340,91 @@ fn other_settings_claim_nothing_they_do_not_know() {
     let ten = last.iter().find(|r| r.window_start == 0).unwrap();
     assert!(ten.partial && ten.trade_count == 2, "{ten:?}");
     assert!(!last.iter().find(|r| r.window.to_string() == "10m" && r.window_start == 600 * S).unwrap().partial);
+}
+
+/// However far the watermark jumps, an hour of seconds is carried on after a trade, and the rest is counted.
+#[test]
+fn a_jump_of_the_watermark_is_no_flood() {
+    let options =
+        Options { windows: spans(&["1s"]), empty: Empty::Carry, out_of_orderness_ns: 0, ..Options::default() };
+    let year = 366 * 86_400;
+    let print =
+        |s: i64| Print { time: s * S, id: None, price: Decimal::ONE, quantity: Decimal::ONE, side: None, offset: s };
+    for far in [3_601, 3_602, 10_000, 100 * year] {
+        let (mut fold, mut out) = (Fold::new(&options, 0).unwrap(), Vec::new());
+        for s in [0, far, far + 2] {
+            fold.trade(&print(s).input(SYMBOL), &mut out);
+        }
+        fold.tick(END, &mut out);
+        assert_eq!(out.iter().filter(|r| r.trade_count == 0).count(), 3_601, "after {far} s");
+        assert!(out.iter().all(|r| r.window_start <= 3_600 * S || r.window_start >= far * S));
+        assert_eq!(fold.counts().not_carried, far as u64 - 3_601);
+    }
+}
+
+/// From a trade on Wednesday noon to one on Friday noon, over Thanksgiving: hours of the sessions are carried, the rests are not.
+#[test]
+fn the_rest_between_two_sessions_is_not_carried() {
+    let options = Options { windows: spans(&["2h@xnys"]), empty: Empty::Carry, ..Options::default() };
+    let at = |text: &str| crate::time::parse_rfc3339(text).unwrap();
+    let times = ["2024-11-27T17:00:00Z", "2024-11-29T17:45:00Z", "2024-12-02T16:00:00Z"].map(at);
+    let prints: Vec<Print> = (0..)
+        .zip(times)
+        .map(|(n, time)| Print { time, id: None, price: Decimal::ONE, quantity: Decimal::ONE, side: None, offset: n })
+        .collect();
+    let last = finals(&options, &prints);
+    let empty = last.iter().filter(|r| r.trade_count == 0).map(|r| crate::time::rfc3339(r.window_start));
+    let starts = ["2024-11-27T18:30:00Z", "2024-11-27T20:30:00Z", "2024-11-29T14:30:00Z"];
+    assert_eq!(empty.collect::<Vec<_>>(), starts);
+    let expected = batch::metrics(SYMBOL, &prints, &options, &last[0].config);
+    assert_eq!(last.iter().map(without_volatility).collect::<Vec<_>>(), expected);
+}
+
+/// `config` differs with everything that decides over what final records hold, and with nothing that only decides when they are told.
+#[test]
+fn the_configuration_is_what_decides_over_records() {
+    let of = |change: &dyn Fn(&mut Options)| {
+        let mut options = Options::default();
+        change(&mut options);
+        Fold::new(&options, 0).unwrap().config().to_owned()
+    };
+    let same = of(&|_| ());
+    let changes: [&dyn Fn(&mut Options); 6] = [
+        &|o| o.windows.truncate(1),
+        &|o| o.out_of_orderness_ns += 1,
+        &|o| o.lateness_ns += 1,
+        &|o| o.empty = Empty::Carry,
+        &|o| o.averages = vec!["sma:3".parse().unwrap()],
+        &|o| o.future_tolerance_ns += 1,
+    ];
+    for (at, change) in changes.iter().enumerate() {
+        assert_ne!(of(change), same, "change {at}");
+    }
+    let others: [&dyn Fn(&mut Options); 3] = [&|o| o.idle_ns += 1, &|o| o.emit = Emit::Both, &|o| o.throttle_ns += 1];
+    assert!(others.iter().all(|change| of(change) == same));
+}
+
+/// Another calendar cuts elsewhere: records say so by their `config`, and panes cut by the old one are not taken for its own.
+#[test]
+fn another_calendar_is_another_configuration() {
+    let of = |text: &str| {
+        let calendars = vec![std::sync::Arc::new(text.parse().unwrap())];
+        Options { windows: spans(&["1h@here"]), calendars, ..Options::default() }
+    };
+    let (early, late) = ("name here\nzone utc\nhours 08:00 16:00", "name here\nzone utc\nhours 08:30 16:00");
+    let mut fold = Fold::new(&of(early), 0).unwrap();
+    let config = fold.config().to_owned();
+    assert_eq!(config, Fold::new(&of(early), 0).unwrap().config());
+    let print = |time| Print { time, id: None, price: Decimal::ONE, quantity: Decimal::ONE, side: None, offset: 0 };
+    fold.trade(&print(8 * 3_600 * S).input(SYMBOL), &mut Vec::new());
+    let mut log = Log::new();
+    log.save(&mut fold);
+    let (mut other, mut out) = (log.restore(&of(late)), Vec::new());
+    assert_ne!(other.config(), config);
+    other.trade(&print(9 * 3_600 * S).input(SYMBOL), &mut out);
+    other.tick(END, &mut out);
+    assert_eq!(out.iter().map(|r| r.trade_count).collect::<Vec<_>>(), [1], "{out:?}");
+    assert!(out[0].partial);
 }
 
 /// State that this version did not write is refused by name, not misread.

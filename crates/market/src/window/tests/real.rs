@@ -7,12 +7,12 @@ use serde_json::value::RawValue;
 
 use super::*;
 
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// A file of the larger data kept beside the project, or nothing, said aloud.
-fn shared(path: &str) -> Option<PathBuf> {
+pub(super) fn shared(path: &str) -> Option<PathBuf> {
     let base = std::env::var_os("FINFLOW_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
     let file = base.join("data").join(path);
     if !file.exists() {
@@ -22,7 +22,7 @@ fn shared(path: &str) -> Option<PathBuf> {
     Some(file)
 }
 
-fn read(path: &Path) -> String {
+pub(super) fn read(path: &Path) -> String {
     let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut text = String::new();
     if path.extension().is_some_and(|e| e == "gz") {

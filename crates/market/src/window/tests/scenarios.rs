@@ -6,7 +6,7 @@
 //! ```text
 //! windows 1m 5m/1m
 //! trade 10:00:00.5 BTC 100 x 2 buy id 7      time of day, symbol, price, size, then side, id, `backfilled` where given
-//! gap 10:00:10 10:00:20 BTC
+//! gap 10:00:10 10:00:20 BTC [8 12]           the missing ids, where they are known
 //! clock 10:01:09 [behind]                    a tick of the caller's clock, caught up unless `behind`
 //! restart                                    save, throw away, restore
 //! end                                        nothing more will come
@@ -78,6 +78,9 @@ fn line(r: &Metrics) -> String {
             let _ = write!(text, " {name} {count}");
         }
     }
+    for (average, value) in &r.averages {
+        let _ = write!(text, " {average} {}", shown(*value));
+    }
     if r.quality.as_str() != "complete" {
         let _ = write!(text, " {}", r.quality);
     }
@@ -113,11 +116,17 @@ impl Scenario {
             ["lateness", d] => self.options.lateness_ns = duration(d),
             ["idle", d] => self.options.idle_ns = duration(d),
             ["throttle", d] => self.options.throttle_ns = duration(d),
+            ["averages", averages @ ..] => {
+                self.options.averages = averages.iter().map(|a| a.parse().unwrap()).collect()
+            }
+            ["empty", empty] => self.options.empty = serde_json::from_value((*empty).into()).unwrap(),
             ["emit", emit] => self.options.emit = serde_json::from_value((*emit).into()).unwrap(),
             ["trade", words @ ..] => answer = self.trade(words, &mut out),
-            ["gap", from, to, symbol] => {
+            ["gap", from, to, symbol, ids @ ..] => {
                 self.offset += 1;
-                self.fold().gap(symbol, time(from), time(to));
+                let ids =
+                    if let [first, last] = ids { Some((first.parse().unwrap(), last.parse().unwrap())) } else { None };
+                self.fold().gap(symbol, Hole { from: time(from), to: time(to), ids });
             }
             ["clock", now, rest @ ..] => {
                 let moment = Moment { now: time(now), caught_up: !rest.contains(&"behind"), ending: false };
