@@ -51,8 +51,8 @@ fn summer(year: i64) -> (i64, i64) {
     let from = match year {
         1974 => first_sunday(1974, 1, 1),
         1975 => first_sunday(1975, 2, 22),
-        ..=1986 => first_sunday(year, 4, 24),
-        ..=2006 => first_sunday(year, 4, 1),
+        year if year <= 1986 => first_sunday(year, 4, 24),
+        year if year <= 2006 => first_sunday(year, 4, 1),
         _ => first_sunday(year, 3, 8),
     };
     let to = if year <= 2006 { first_sunday(year, 10, 25) } else { first_sunday(year, 11, 1) };

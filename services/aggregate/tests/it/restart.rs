@@ -38,6 +38,28 @@ fn many_short_runs_equal_one() {
     assert_equals_batch(&bench, &Options::default());
 }
 
+/// Sessions, windows without a trade and averages go on over restarts as in one run.
+#[test]
+fn what_else_is_asked_for_goes_on_too() {
+    let bench = Bench::new(3);
+    let config = aggregate::Config {
+        windows: ["10s", "5m@xnys"].map(|window| window.parse().unwrap()).to_vec(),
+        empty: aggregate::Empty::Carry,
+        averages: ["sma:5", "ema:8"].map(|average| average.parse().unwrap()).to_vec(),
+        ..bench.config()
+    };
+    // Holes of up to a minute between the trades.
+    let trades: Vec<Trade> = recording().into_iter().step_by(400).collect();
+    for chunk in trades.chunks(10) {
+        bench.send_trades(chunk);
+        bench.run_to_end(config.clone(), harness::FakeClock::at(0));
+    }
+    let Config { windows, empty, averages, .. } = config;
+    assert_equals_batch(&bench, &Options { windows, empty, averages, ..Options::default() });
+    let last = last_revisions(&bench.metrics());
+    assert!(last.values().any(|record| record.trade_count == 0 && record.averages[1].1.is_some()));
+}
+
 #[test]
 fn a_rebuild_folds_the_input_again() {
     let bench = Bench::new(1);

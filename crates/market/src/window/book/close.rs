@@ -61,7 +61,7 @@ impl Book {
             let mark = self.marks.get(&(event.window, start)).copied();
             let told = mark.is_some_and(|m| m.by_clock && m.version == version);
             if !told {
-                self.tell(settings, &mut walk, event.window, start, event.is_final, Some(ClosedBy::EventTime), out);
+                self.tell(settings, &mut walk, event, Some(ClosedBy::EventTime), out);
             }
             if event.is_final {
                 self.marks.remove(&(event.window, start));
@@ -175,13 +175,11 @@ impl Book {
         &mut self,
         settings: &Settings,
         walk: &mut Walk,
-        window: usize,
-        start: i64,
-        is_final: bool,
+        Event { end, window, is_final }: Event,
         closed_by: Option<ClosedBy>,
         out: &mut Vec<Metrics>,
     ) {
-        let end = settings.layout.windows[window].end_of(start);
+        let start = settings.layout.windows[window].start_of(end);
         let next_rev = self.marks.get(&(window, start)).map_or(0, |m| m.next_rev);
         let told = record::Told { rev: next_rev, is_final, closed_by };
         let coverage = self.coverage(settings, window, start);
@@ -270,9 +268,8 @@ impl Book {
         events.sort_unstable();
         let mut walk = Walk::default();
         for event in events {
-            let start = settings.layout.windows[event.window].start_of(event.end);
             let closed_by = (event.end <= watermark).then_some(ClosedBy::EventTime);
-            self.tell(settings, &mut walk, event.window, start, false, closed_by, out);
+            self.tell(settings, &mut walk, event, closed_by, out);
         }
     }
 
@@ -299,8 +296,7 @@ impl Book {
         events.sort_unstable();
         let mut walk = Walk::default();
         for event in events {
-            let start = settings.layout.windows[event.window].start_of(event.end);
-            self.tell(settings, &mut walk, event.window, start, true, Some(ClosedBy::Clock), out);
+            self.tell(settings, &mut walk, event, Some(ClosedBy::Clock), out);
         }
         self.clock.at_rest = !waiting;
     }
