@@ -61,8 +61,9 @@ const DOCS: &[(&str, &str)] = &[
     ),
     (
         "rollups",
-        "What bars are rolled up into: `bars` (their length) and `windows`, one after the other. A window may be asked for \
-         once, here or in `windows` above. Bars of other lengths are counted as `other_kind`.",
+        "What bars are rolled up into, such as `{bars: 1d, windows: [1w, 1mo]}`: their length, and windows one after the \
+         other. A window may be asked for once, here or in `windows` above. Bars of other lengths are counted as \
+         `other_kind`.",
     ),
     (
         "calendars",
@@ -125,7 +126,8 @@ impl Default for Config {
             transactional_id: String::new(),
             commit_interval: Duration::from_millis(20),
             windows: options.windows,
-            rollups: options.rollups,
+            // Windows of years of bars are a record a day on the lake: asked for, not given.
+            rollups: Vec::new(),
             calendars: Vec::new(),
             out_of_orderness: ns(options.out_of_orderness_ns),
             lateness: ns(options.lateness_ns),
@@ -210,10 +212,9 @@ mod tests {
     fn the_defaults_are_valid() {
         let config = Config::default();
         config.validate().unwrap();
-        assert_eq!(config.options().unwrap(), Options::default());
+        assert_eq!(config.options().unwrap(), Options { rollups: Vec::new(), ..Options::default() });
         let windows: Vec<String> = config.windows.iter().map(Span::to_string).collect();
         assert_eq!(windows, ["1m", "5m/1m"]);
-        assert_eq!(serde_json::to_string(&config.rollups).unwrap(), r#"[{"bars":"1d","windows":["1w","1mo"]}]"#);
     }
 
     #[test]
@@ -222,10 +223,11 @@ mod tests {
         assert!(config.validate().unwrap_err().starts_with("windows: no window is asked for"));
         let config = Config { windows: vec!["1h/1ms".parse().unwrap()], ..Config::default() };
         assert!(config.validate().unwrap_err().contains("3600000 windows of `1h/1ms` would overlap"));
-        let config =
-            Config { rollups: [Config::default().rollups, Config::default().rollups].concat(), ..Config::default() };
+        let rollups = Options::default().rollups;
+        assert_eq!(serde_json::to_string(&rollups).unwrap(), r#"[{"bars":"1d","windows":["1w","1mo"]}]"#);
+        let config = Config { rollups: [rollups.clone(), rollups.clone()].concat(), ..Config::default() };
         assert!(config.validate().unwrap_err().contains("two roll-ups of bars of 1d"));
-        let config = Config { windows: vec!["1w".parse().unwrap()], ..Config::default() };
+        let config = Config { windows: vec!["1w".parse().unwrap()], rollups, ..Config::default() };
         assert!(config.validate().unwrap_err().contains("`1w` is asked for twice"));
         let config = Config { windows: vec!["1w".parse().unwrap()], rollups: Vec::new(), ..Config::default() };
         config.validate().unwrap();

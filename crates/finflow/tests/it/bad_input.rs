@@ -138,7 +138,7 @@ fn a_broker_that_comes_late_loses_nothing() {
     let output = child.wait_with_output().expect("finflow ends");
     let summary = summary(&output);
     assert_eq!(produced(&summary, "raw-market-data"), 60, "{summary}");
-    assert_eq!(outcome(&summary, "folded"), 60, "{summary}");
+    assert_eq!(outcome(&summary, "other_kind"), 60, "{summary}");
     let said = errors(&output);
     assert!(said.contains(&format!("waiting for Kafka at {brokers}")), "{said}");
     runtime.block_on(broker.stop());

@@ -70,7 +70,7 @@ impl Outside {
 
 fn assert_whole(outside: &Outside, summary: &Value, rows: usize) {
     assert_eq!(produced(summary, "raw-market-data"), rows as u64, "{summary}");
-    assert_eq!(outcome(summary, "folded"), rows as u64, "{summary}");
+    assert_eq!(outcome(summary, "other_kind"), rows as u64, "{summary}");
     assert_balanced(summary);
     let stored = lake::rows(outside.lake(), "bars");
     assert_eq!(stored.len(), rows);
@@ -149,7 +149,7 @@ fn an_alien_record_in_every_topic_stops_no_stage() {
     let state = State::new();
     let child = outside.run(&state, 40);
     let summary = summary(&child.wait_with_output().expect("finflow ends"));
-    assert_eq!(outcome(&summary, "folded"), 120, "{summary}");
+    assert_eq!(outcome(&summary, "other_kind"), 120, "{summary}");
     assert_eq!(outcome(&summary, "invalid"), EACH as u64, "{summary}");
     assert_balanced(&summary);
     // Those of raw-market-data and those of aggregated-metrics, beside the ones put there.

@@ -55,6 +55,7 @@ impl Bench {
             state: self.state.clone(),
             dead_letters: self.dead_letters.clone(),
             transactional_id: self.group.clone(),
+            rollups: market::window::Options::default().rollups,
             ..Config::default()
         }
     }
