@@ -6,15 +6,15 @@ use std::process::{Child, Command, Stdio};
 
 use super::*;
 
-/// Settings of the test: short sessions, so that the group soon forgets who was killed; revisions and updates, so that there is
-/// more to tell twice.
-const SETTINGS: &str = "\
-lateness: 1s
-emit: both
-update_throttle: 20ms
-admin: off
-kafka: {librdkafka: {session.timeout.ms: '6000', heartbeat.interval.ms: '500'}}
-";
+/// Settings of the test: sessions as short as the broker allows, so that the group soon forgets who was killed; revisions and
+/// updates, so that there is more to tell twice.
+fn settings(bench: &Bench) -> String {
+    let session_ms = if bench.brokers.is_embedded() { 2_000 } else { 6_000 };
+    format!(
+        "lateness: 1s\nemit: both\nupdate_throttle: 20ms\nadmin: off\n\
+         kafka: {{librdkafka: {{session.timeout.ms: '{session_ms}', heartbeat.interval.ms: '500'}}}}\n"
+    )
+}
 
 /// The real binary, as a container would start it.
 fn start(bench: &Bench, settings: &Path, until_end: bool) -> Child {
@@ -50,7 +50,7 @@ const SYMBOLS: [&str; 3] = ["BINANCE_USDM:BTCUSDT", "ETH", "SOL"];
 fn killed_again_and_again_it_tells_each_window_once() {
     let bench = Bench::new(3);
     let settings = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(settings.path(), SETTINGS).unwrap();
+    std::fs::write(settings.path(), self::settings(&bench)).unwrap();
     let recording = recording();
     let mut left = recording.chunks(500);
     for round in 0..6u64 {
