@@ -71,6 +71,8 @@ impl Consumer {
         };
         self.disown(|owned| partitions.iter().any(|(t, p)| **t == *owned.topic && *p == owned.partition));
         let list = list(&partitions);
+        // A pause outlives the assignment in librdkafka: who gets the partition back would never read it again.
+        self.group.resume(&list).map_err(|error| native("resume before giving back", error))?;
         self.group.unassign(&list).map_err(|error| native("give back partitions", error))?;
         self.unanswered = None;
         Ok(())
