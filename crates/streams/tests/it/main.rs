@@ -4,6 +4,7 @@ mod admin;
 mod consumer;
 mod dead_letters;
 mod kit;
+mod paused;
 mod producer;
 mod simulation;
 mod stateful;
