@@ -68,7 +68,9 @@ pub(super) struct Engine<'a, S: Stage, W: World> {
     /// Ends to drain to, once the drain is set.
     ends: BTreeMap<i32, i64>,
     assigned: Latch,
-    ever_assigned: bool,
+    /// The group has said what is ours and has taken nothing away since. Between that and its next word nothing is ours,
+    /// but that is no end.
+    settled: bool,
     fenced: Vec<Instant>,
     ledger: Ledger,
     metrics: Metrics,
@@ -137,7 +139,7 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
             outputs,
             ends: BTreeMap::new(),
             assigned,
-            ever_assigned: false,
+            settled: false,
             fenced: Vec::new(),
             ledger: Ledger::default(),
             metrics,
@@ -290,7 +292,7 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
 
     /// Whether everything that was there when the drain was set has been folded.
     fn drained(&mut self) -> anyhow::Result<bool> {
-        if !self.env.drain.is_set() || !self.ever_assigned || self.broken.is_some() {
+        if !self.env.drain.is_set() || !self.settled || self.broken.is_some() {
             return Ok(false);
         }
         for partition in self.parts.keys() {

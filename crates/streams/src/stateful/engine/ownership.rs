@@ -41,7 +41,7 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
         }
         self.go_on()?;
         self.assigned.release();
-        self.ever_assigned = true;
+        self.settled = true;
         Ok(())
     }
 
@@ -116,6 +116,7 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
 
     /// Finishes what was read of these partitions, while they are still ours.
     pub(super) fn give_back(&mut self, partitions: &[TopicPartition]) -> anyhow::Result<()> {
+        self.settled = false;
         let committed = self.commit()?;
         self.forget(partitions);
         if !committed {
@@ -127,6 +128,7 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
 
     /// Somebody else may own them already, and has folded the same records or will.
     pub(super) fn lose(&mut self, partitions: &[TopicPartition]) -> anyhow::Result<()> {
+        self.settled = false;
         let pending = self.anything_pending();
         self.forget(partitions);
         if pending {

@@ -144,9 +144,8 @@ fn a_sleeper_that_wakes_up_writes_nothing_for_what_it_has_lost() {
     assert_exactly_once(&kit, &topics);
 }
 
-/// The broker is away for longer than sessions and transactions live.
-#[test]
-fn an_outage_costs_time_and_nothing_else() {
+/// The broker is away for longer than sessions and transactions live, under a steady stream.
+fn outage(after: impl FnOnce(&Kit, &Topics)) {
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let start = |addr| runtime.block_on(devbroker::Broker::start(devbroker::Options::new(dir.path(), addr))).unwrap();
@@ -162,11 +161,22 @@ fn an_outage_costs_time_and_nothing_else() {
     runtime.block_on(broker.stop());
     std::thread::sleep(Duration::from_secs(9));
     let broker = start(addr);
-    until_it_grows(&kit, &topics);
+    after(&kit, &topics);
     feeding.stop();
     running.drain();
     assert_exactly_once(&kit, &topics);
     runtime.block_on(broker.stop());
+}
+
+#[test]
+fn an_outage_costs_time_and_nothing_else() {
+    outage(until_it_grows);
+}
+
+/// The group takes everything away and gives it back: between the two there is nothing to do, and yet no end.
+#[test]
+fn an_end_that_is_asked_for_right_after_an_outage_is_the_true_end() {
+    outage(|_, _| ());
 }
 
 #[test]
