@@ -119,6 +119,8 @@ impl Pipeline {
 
     fn give_up(&mut self, partitions: &[TopicPartition]) -> Result<(), LoggerError> {
         self.assigned.hold("the group is sharing out its partitions");
+        // Until its next word nothing is ours, but that is no end.
+        self.has_assignment = false;
         self.ends = None;
         for partition in partitions {
             self.reader.forget(partition);
