@@ -3,9 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::{
     messages::{
-        ApiKey, FindCoordinatorRequest, FindCoordinatorResponse, GroupId, InitProducerIdRequest,
-        InitProducerIdResponse, MetadataRequest, MetadataResponse, ProduceRequest, ProduceResponse, RequestHeader,
-        ResponseHeader, TopicName,
+        ApiKey, FindCoordinatorRequest, FindCoordinatorResponse, GroupId, HeartbeatRequest, HeartbeatResponse,
+        InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, MetadataResponse, ProduceRequest,
+        ProduceResponse, RequestHeader, ResponseHeader, TopicName,
         metadata_request::MetadataRequestTopic,
         produce_request::{PartitionProduceData, TopicProduceData},
     },
@@ -60,6 +60,14 @@ impl Raw {
             let found: FindCoordinatorResponse = raw.ask(ApiKey::FindCoordinator, 2, &request);
             (found.error_code == 0).then_some(())
         });
+        if kind == 0 {
+            // Found, it may still be making itself ready: who is no member is told so only by one that is.
+            eventually(LONG, "the coordinator is ready", || {
+                let request = HeartbeatRequest::default().with_group_id(group_id(key)).with_member_id(text("nobody"));
+                let answer: HeartbeatResponse = raw.ask(ApiKey::Heartbeat, 3, &request);
+                (![14, 15, 16].contains(&answer.error_code)).then_some(())
+            });
+        }
         raw
     }
 
