@@ -143,6 +143,7 @@ pub struct Consumer {
     options: ConsumerOptions,
     /// The event that the loop has been told of and not yet answered.
     unanswered: Option<Event>,
+    settled: bool,
     /// The loop has been told that all is lost; a new member takes this one's place.
     thrown_out: bool,
     owned: Cursors,
@@ -172,6 +173,7 @@ impl Consumer {
             metrics: lag::Metrics::new(env),
             options,
             unanswered: None,
+            settled: false,
             thrown_out: false,
             owned: Cursors::default(),
             membership: None,
@@ -333,6 +335,12 @@ impl Consumer {
     /// Where reading goes on in a partition that is ours.
     pub fn position(&self, partition: &TopicPartition) -> Option<i64> {
         self.owned.position(partition)
+    }
+
+    /// The group has said what is ours and has taken nothing away since. Between that and its next word nothing may be
+    /// ours, but who reads to an end has not reached it.
+    pub fn is_settled(&self) -> bool {
+        self.settled
     }
 
     pub fn assigned(&self) -> impl Iterator<Item = &TopicPartition> {

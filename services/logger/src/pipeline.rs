@@ -27,7 +27,6 @@ pub struct Pipeline {
     assigned: Latch,
     /// Where each partition ended when the drain was first seen.
     ends: Option<Vec<(TopicPartition, i64)>>,
-    has_assignment: bool,
 }
 
 /// Everything that looks at records, apart from what polls them.
@@ -57,8 +56,7 @@ impl Pipeline {
             max_symbols: config.max_symbols,
         };
         let metrics = Metrics::new(&env.metrics);
-        let (ends, has_assignment) = (None, false);
-        Pipeline { config, env, consumer, printer, reader, metrics, assigned, ends, has_assignment }
+        Pipeline { config, env, consumer, printer, reader, metrics, assigned, ends: None }
     }
 
     /// Until the shutdown, or with a drain until what was there has been read.
@@ -99,7 +97,6 @@ impl Pipeline {
             Polled::Record(record) => self.reader.read(&record, &mut self.metrics, &mut self.printer)?,
             Polled::Assigned(_) => {
                 self.consumer.assign()?;
-                self.has_assignment = true;
                 self.ends = None;
                 self.assigned.release();
             }
@@ -119,8 +116,6 @@ impl Pipeline {
 
     fn give_up(&mut self, partitions: &[TopicPartition]) -> Result<(), LoggerError> {
         self.assigned.hold("the group is sharing out its partitions");
-        // Until its next word nothing is ours, but that is no end.
-        self.has_assignment = false;
         self.ends = None;
         for partition in partitions {
             self.reader.forget(partition);
@@ -143,7 +138,7 @@ impl Pipeline {
 
     /// With a drain: every partition has been read up to where it ended when the drain was first seen.
     fn is_done(&mut self) -> Result<bool, LoggerError> {
-        if !self.env.drain.is_set() || !self.has_assignment {
+        if !self.env.drain.is_set() || !self.consumer.is_settled() {
             return Ok(false);
         }
         let ends = match self.ends.take() {

@@ -43,8 +43,6 @@ pub(crate) struct Pipeline<B: Bucket> {
     /// Where the last record went: the next one mostly goes there too.
     recent: usize,
     epoch: u64,
-    /// The group has said what is ours and has taken nothing away since: only then is nothing left to do an end.
-    settled: bool,
     ticked: Instant,
     /// Read since then.
     unseen_bytes: u64,
@@ -90,7 +88,6 @@ impl<B: Bucket> Pipeline<B> {
             partitions: Vec::new(),
             recent: 0,
             epoch: 0,
-            settled: false,
             ticked: Instant::now(),
             unseen_bytes: 0,
             summary: Summary::default(),
@@ -119,12 +116,10 @@ impl<B: Bucket> Pipeline<B> {
                 Polling::CaughtUp { partition, offset } => self.caught_up(&partition, offset),
                 Polling::Assigned(partitions) => self.assigned(consumer, partitions)?,
                 Polling::Revoked(partitions) => {
-                    self.settled = false;
                     self.hand_over(consumer, &partitions)?;
                     consumer.release()?;
                 }
                 Polling::Lost(partitions) => {
-                    self.settled = false;
                     self.partitions.retain(|partition| !partitions.contains(&partition.tp));
                     consumer.release()?;
                 }
@@ -210,7 +205,6 @@ impl<B: Bucket> Pipeline<B> {
             }
         }
         consumer.assign_at(&positions)?;
-        self.settled = true;
         self.assigned.release();
         Ok(())
     }

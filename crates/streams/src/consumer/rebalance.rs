@@ -50,6 +50,7 @@ impl Consumer {
         all.extend(positions.iter().filter(|(tp, _)| partitions.contains(tp)).cloned());
         self.group.assign(&with_offsets(&all)).map_err(|error| native("take the partitions assigned", error))?;
         self.unanswered = None;
+        self.settled = true;
         let now_ms = self.env.now_ms();
         for (partition, position) in all {
             self.metrics.open(&partition);
@@ -61,6 +62,7 @@ impl Consumer {
 
     /// Answers [`Polled::Revoked`] and [`Polled::Lost`].
     pub fn release(&mut self) -> Result<()> {
+        self.settled = false;
         if self.thrown_out {
             self.disown(|_| true);
             return self.join_anew();

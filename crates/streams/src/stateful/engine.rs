@@ -68,9 +68,6 @@ pub(super) struct Engine<'a, S: Stage, W: World> {
     /// Ends to drain to, once the drain is set.
     ends: BTreeMap<i32, i64>,
     assigned: Latch,
-    /// The group has said what is ours and has taken nothing away since. Between that and its next word nothing is ours,
-    /// but that is no end.
-    settled: bool,
     fenced: Vec<Instant>,
     ledger: Ledger,
     metrics: Metrics,
@@ -139,7 +136,6 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
             outputs,
             ends: BTreeMap::new(),
             assigned,
-            settled: false,
             fenced: Vec::new(),
             ledger: Ledger::default(),
             metrics,
@@ -292,7 +288,7 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
 
     /// Whether everything that was there when the drain was set has been folded.
     fn drained(&mut self) -> anyhow::Result<bool> {
-        if !self.env.drain.is_set() || !self.settled || self.broken.is_some() {
+        if !self.env.drain.is_set() || !self.world.is_settled() || self.broken.is_some() {
             return Ok(false);
         }
         for partition in self.parts.keys() {

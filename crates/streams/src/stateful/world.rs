@@ -44,6 +44,9 @@ pub trait World {
     /// Answers [`Polled::Revoked`] and [`Polled::Lost`].
     fn release(&mut self) -> Result<()>;
 
+    /// As [`crate::Consumer::is_settled`].
+    fn is_settled(&self) -> bool;
+
     fn seek(&mut self, positions: &[(TopicPartition, i64)]) -> Result<()>;
 
     /// Stops reading everything; the group is heard all the same.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use streams::OwnedRecord;
+
 pub(super) type TxnId = u64;
 
 pub(super) struct Entry {
@@ -11,6 +13,21 @@ pub(super) struct Entry {
     txn: Option<TxnId>,
     marker: bool,
     compacted: bool,
+}
+
+impl Entry {
+    /// As a reader of the partition gets it.
+    pub fn record(&self, topic: &str, partition: i32, offset: i64) -> OwnedRecord {
+        OwnedRecord {
+            topic: topic.to_owned(),
+            partition,
+            offset,
+            key: self.key.clone(),
+            value: self.value.clone(),
+            timestamp_ms: self.timestamp_ms,
+            headers: Vec::new(),
+        }
+    }
 }
 
 #[derive(Default)]

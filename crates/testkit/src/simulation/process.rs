@@ -27,6 +27,7 @@ pub(super) struct Process<'y> {
     /// The ends that the loop has been told of.
     told: BTreeMap<i32, i64>,
     known: BTreeMap<i32, i64>,
+    settled: bool,
     reading: bool,
     /// Records that are not asked for any more, only handed out.
     fetched: u32,
@@ -53,6 +54,7 @@ impl<'y> Process<'y> {
             positions,
             told,
             known,
+            settled: false,
             reading: true,
             fetched: 0,
             membership: None,
@@ -101,15 +103,7 @@ impl<'y> Process<'y> {
             let mut cluster = self.shared.cluster.borrow_mut();
             let log = cluster.log(&self.input, partition);
             let Some((offset, entry)) = log.committed_in(self.positions[&partition], stable) else { continue };
-            self.record = OwnedRecord {
-                topic: self.input.to_string(),
-                partition,
-                offset,
-                key: entry.key.clone(),
-                value: entry.value.clone(),
-                timestamp_ms: entry.timestamp_ms,
-                headers: Vec::new(),
-            };
+            self.record = entry.record(&self.input, partition, offset);
             self.positions.insert(partition, offset + 1);
             return true;
         }
@@ -202,6 +196,7 @@ impl<'y> World for Process<'y> {
         }
         self.shared.say(|| format!("takes {positions:?}"));
         self.answered();
+        self.settled = true;
         Ok(())
     }
 
@@ -211,7 +206,12 @@ impl<'y> World for Process<'y> {
             self.positions.remove(&partition);
         }
         self.answered();
+        self.settled = false;
         Ok(())
+    }
+
+    fn is_settled(&self) -> bool {
+        self.settled
     }
 
     fn seek(&mut self, positions: &[(TopicPartition, i64)]) -> Result<()> {

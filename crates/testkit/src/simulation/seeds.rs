@@ -84,14 +84,5 @@ impl fmt::Display for Failed {
 
 /// The committed records of a partition.
 pub(super) fn records(topic: &str, partition: i32, log: &Log) -> Vec<OwnedRecord> {
-    let record = |(offset, entry): (i64, &super::log::Entry)| OwnedRecord {
-        topic: topic.to_owned(),
-        partition,
-        offset,
-        key: entry.key.clone(),
-        value: entry.value.clone(),
-        timestamp_ms: entry.timestamp_ms,
-        headers: Vec::new(),
-    };
-    log.committed().map(record).collect()
+    log.committed().map(|(offset, entry)| entry.record(topic, partition, offset)).collect()
 }

@@ -37,7 +37,7 @@ impl<B: Bucket> Pipeline<B> {
                 self.flush(index, "drain");
             }
         }
-        Ok(self.settled && self.partitions.iter().all(Partition::is_drained))
+        Ok(consumer.is_settled() && self.partitions.iter().all(Partition::is_drained))
     }
 
     /// Stores what was read so far, if the object store works and does it soon.

@@ -41,7 +41,6 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
         }
         self.go_on()?;
         self.assigned.release();
-        self.settled = true;
         Ok(())
     }
 
@@ -116,7 +115,6 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
 
     /// Finishes what was read of these partitions, while they are still ours.
     pub(super) fn give_back(&mut self, partitions: &[TopicPartition]) -> anyhow::Result<()> {
-        self.settled = false;
         let committed = self.commit()?;
         self.forget(partitions);
         if !committed {
@@ -128,7 +126,6 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
 
     /// Somebody else may own them already, and has folded the same records or will.
     pub(super) fn lose(&mut self, partitions: &[TopicPartition]) -> anyhow::Result<()> {
-        self.settled = false;
         let pending = self.anything_pending();
         self.forget(partitions);
         if pending {

@@ -70,6 +70,10 @@ impl World for Kafka<'_> {
         self.consumer.release()
     }
 
+    fn is_settled(&self) -> bool {
+        self.consumer.is_settled()
+    }
+
     fn seek(&mut self, positions: &[(TopicPartition, i64)]) -> Result<()> {
         self.consumer.seek(positions)
     }
