@@ -1,7 +1,7 @@
 //! Names of the headers that our records carry, save those of the internal topics.
 
 /// W3C trace context; absent when nothing is traced.
-pub const TRACEPARENT: &str = "traceparent";
+pub const TRACEPARENT: &str = harness::traces::TRACEPARENT;
 pub const CONTENT_TYPE: &str = "content-type";
 pub const SCHEMA_VERSION: &str = "schema_version";
 /// Where the data come from: a feed's format and name, or [`source_of`] what was read.
