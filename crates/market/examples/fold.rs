@@ -73,18 +73,7 @@ fn fold_all(values: &[Vec<u8>], save: bool) -> (Vec<Metrics>, usize, usize) {
     let (mut out, mut bytes, mut keys) = (Vec::new(), 0, 0);
     for (offset, value) in (0..).zip(values) {
         let Ok(EventRef::Trade(trade)) = EventRef::decode(value) else { continue };
-        let input = Input {
-            venue: &trade.venue,
-            symbol: &trade.symbol,
-            trade_id: trade.trade_id.as_deref(),
-            price: trade.price,
-            quantity: trade.quantity,
-            side: trade.side,
-            event_time: trade.event_time,
-            backfilled: trade.backfilled,
-            offset,
-        };
-        fold.trade(&input, &mut out);
+        fold.trade(&Input::of(&trade, offset), &mut out);
         if save && (offset as usize).is_multiple_of(COMMIT) {
             fold.save(|key, value| {
                 keys += 1;

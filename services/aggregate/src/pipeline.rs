@@ -137,17 +137,7 @@ impl Aggregator {
         if self.is_future(record, &trade.symbol, trade.event_time, trade.receive_time, out) {
             return Outcome::Invalid;
         }
-        let input = Input {
-            venue: &trade.venue,
-            symbol: &trade.symbol,
-            trade_id: trade.trade_id.as_deref(),
-            price: trade.price,
-            quantity: trade.quantity,
-            side: trade.side,
-            event_time: trade.event_time,
-            backfilled: trade.backfilled,
-            offset: record.offset,
-        };
+        let input = Input::of(trade, record.offset);
         let known = part.fold.symbols();
         let outcome = part.fold.trade(&input, &mut self.records);
         if part.fold.symbols() != known {

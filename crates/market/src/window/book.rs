@@ -218,20 +218,31 @@ impl Book {
         }
     }
 
-    /// Adds to the pane of one grid, making it if need be.
     fn add(&mut self, settings: &Settings, grid: usize, folded: &Folded) {
-        let time = folded.tick.order.time;
+        let make = |start| Pane::new(start, folded);
+        self.place(settings, grid, folded.tick.order.time, |pane| pane.add(folded), make);
+    }
+
+    /// Adds to the pane of one grid that holds `time`, making it if need be.
+    fn place(
+        &mut self,
+        settings: &Settings,
+        grid: usize,
+        time: i64,
+        add: impl FnOnce(&mut Pane),
+        make: impl FnOnce(i64) -> Pane,
+    ) {
         let start = settings.layout.grids[grid].cut.floor(time);
         let lane = &mut self.grids[grid];
         if lane.since.is_none_or(|since| time < since) {
             lane.since = Some(time);
         }
         if let Some(pane) = lane.find(start) {
-            pane.add(folded);
+            add(pane);
             return;
         }
         let at = lane.panes.partition_point(|p| p.start < start);
-        lane.panes.insert(at, Pane::new(start, folded));
+        lane.panes.insert(at, make(start));
         self.due = self.due.min(self.next_due(settings, grid, start));
     }
 

@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use crate::event::{Bar, Side};
+use crate::codec::TradeRef;
+use crate::event::{Bar, Side, Trade};
 use crate::interval::Interval;
 use crate::metrics::Metrics;
 use crate::price::{Price, Quantity};
@@ -33,6 +34,36 @@ pub struct Input<'a> {
     pub backfilled: bool,
     /// Where it stands in its partition.
     pub offset: i64,
+}
+
+impl<'a> Input<'a> {
+    pub fn of(trade: &'a TradeRef<'_>, offset: i64) -> Self {
+        Self {
+            venue: &trade.venue,
+            symbol: &trade.symbol,
+            trade_id: trade.trade_id.as_deref(),
+            price: trade.price,
+            quantity: trade.quantity,
+            side: trade.side,
+            event_time: trade.event_time,
+            backfilled: trade.backfilled,
+            offset,
+        }
+    }
+
+    pub fn of_owned(trade: &'a Trade, offset: i64) -> Self {
+        Self {
+            venue: &trade.venue,
+            symbol: &trade.symbol,
+            trade_id: trade.trade_id.as_deref(),
+            price: trade.price,
+            quantity: trade.quantity,
+            side: trade.side,
+            event_time: trade.event_time,
+            backfilled: trade.backfilled,
+            offset,
+        }
+    }
 }
 
 /// What became of a trade or a bar.

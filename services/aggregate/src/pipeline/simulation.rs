@@ -140,7 +140,7 @@ fn one_pass(config: &Config, partition: i32, input: &[OwnedRecord]) -> (Vec<Metr
     for record in input {
         counts.add(match Event::decode(record.value.as_deref().unwrap_or_default()) {
             Ok(Event::Trade(t)) if plain::is_from_the_future(&t) => Outcome::Invalid,
-            Ok(Event::Trade(t)) => match fold.trade(&plain::input(&t, record.offset), &mut out) {
+            Ok(Event::Trade(t)) => match fold.trade(&Input::of_owned(&t, record.offset), &mut out) {
                 Folded::Folded => Outcome::Folded,
                 Folded::Duplicate => Outcome::Duplicate,
                 Folded::Late => Outcome::Late,

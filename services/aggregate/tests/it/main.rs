@@ -168,18 +168,7 @@ fn content(record: &Metrics) -> Metrics {
 fn batch(trades: &[(i64, Trade)], partition: i32, options: &Options) -> Vec<Metrics> {
     let (mut fold, mut out) = (Fold::new(options, partition).unwrap(), Vec::new());
     for (offset, t) in trades {
-        let input = Input {
-            venue: &t.venue,
-            symbol: &t.symbol,
-            trade_id: t.trade_id.as_deref(),
-            price: t.price,
-            quantity: t.quantity,
-            side: t.side,
-            event_time: t.event_time,
-            backfilled: t.backfilled,
-            offset: *offset,
-        };
-        fold.trade(&input, &mut out);
+        fold.trade(&Input::of_owned(t, *offset), &mut out);
     }
     fold.tick(Moment { now: i64::MAX, caught_up: true, ending: true }, &mut out);
     out

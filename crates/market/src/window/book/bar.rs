@@ -43,7 +43,8 @@ impl Book {
                 counts.late_for_window[at] += 1;
                 continue;
             }
-            self.add_bar(settings, window.grid, bar.start, &sums);
+            let make = |start| Pane::of(start, sums.clone());
+            self.place(settings, window.grid, bar.start, |pane| pane.join(&sums), make);
             taken = true;
         }
         if !taken {
@@ -57,20 +58,5 @@ impl Book {
             self.advance(settings, bar.end.saturating_sub(settings.out_of_orderness), counts, out);
         }
         Outcome::Folded
-    }
-
-    fn add_bar(&mut self, settings: &Settings, grid: usize, time: i64, sums: &Sums) {
-        let start = settings.layout.grids[grid].cut.floor(time);
-        let lane = &mut self.grids[grid];
-        if lane.since.is_none_or(|since| time < since) {
-            lane.since = Some(time);
-        }
-        if let Some(pane) = lane.find(start) {
-            pane.join(sums);
-            return;
-        }
-        let at = lane.panes.partition_point(|p| p.start < start);
-        lane.panes.insert(at, Pane::of(start, sums.clone()));
-        self.due = self.due.min(self.next_due(settings, grid, start));
     }
 }

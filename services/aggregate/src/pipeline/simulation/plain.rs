@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use market::window::Input;
 use market::{Decimal, Event, Metrics, Span, Trade};
 use streams::OwnedRecord;
 
@@ -79,20 +78,6 @@ fn half_even(a: i128, b: i128) -> i128 {
 
 pub fn is_from_the_future(trade: &Trade) -> bool {
     trade.receive_time.is_some_and(|received| trade.event_time - received > 5_000_000_000)
-}
-
-pub fn input(t: &Trade, offset: i64) -> Input<'_> {
-    Input {
-        venue: &t.venue,
-        symbol: &t.symbol,
-        trade_id: t.trade_id.as_deref(),
-        price: t.price,
-        quantity: t.quantity,
-        side: t.side,
-        event_time: t.event_time,
-        backfilled: t.backfilled,
-        offset,
-    }
 }
 
 /// The bars of one partition, by symbol, window and start.
