@@ -175,7 +175,7 @@ pub struct ListArgs {
 }
 
 /// The way to Kafka of a command that is no stage.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct KafkaArgs {
     /// The Kafka to ask [default: 127.0.0.1:9092]
     #[arg(long, value_name = "HOST:PORT")]

@@ -3,12 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
-use harness::{Common, Config, Flag};
+use harness::{Common, Config, Context, Flag};
 use serde::{Deserialize, Serialize};
-use streams::KafkaConfig;
+use streams::{Env, KafkaConfig};
+
+use crate::cli::KafkaArgs;
+use crate::usage;
 
 pub type Pairs = Vec<(&'static str, String)>;
 
@@ -93,11 +97,26 @@ impl Config for Tool {
 
 impl Tool {
     /// For a command of a person: no admin port, and nothing said that is not worth a warning.
-    pub fn load(service: &'static str, file: Option<&Path>, brokers: Option<&str>) -> anyhow::Result<Tool> {
+    fn load(service: &'static str, file: Option<&Path>, brokers: Option<&str>) -> anyhow::Result<Tool> {
         let own = brokers.map(|brokers| ("kafka.brokers", brokers.to_owned())).into_iter().collect();
         let otherwise = vec![("log.level", "warn".to_owned())];
         let mut tool = Settings { file, own, otherwise, ..Settings::default() }.load::<Tool>(service)?.config;
         tool.common.admin = None;
         Ok(tool)
+    }
+
+    /// Runs `work` on a thread of a process that has logs and signals, once the settings are read.
+    pub fn run<F>(service: &'static str, args: &KafkaArgs, work: F) -> ExitCode
+    where
+        F: FnOnce(&Env, &KafkaConfig) -> anyhow::Result<()> + Send + 'static,
+    {
+        let tool = match Tool::load(service, args.config.as_deref(), args.brokers.as_deref()) {
+            Ok(tool) => tool,
+            Err(error) => return usage(service, &error),
+        };
+        harness::host(service, tool, |ctx: Context<Tool>| async move {
+            let (env, kafka) = (Env::of(&ctx), ctx.config.kafka.clone());
+            ctx.thread("loop", move || work(&env, &kafka)).await
+        })
     }
 }

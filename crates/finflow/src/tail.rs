@@ -5,26 +5,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use harness::Context;
 use serde_json::{Value, json};
 use streams::{Admin, Consumer, ConsumerOptions, Env, KafkaConfig, Polled, Record, Start, TopicPartition};
 
 use crate::cli::TailArgs;
 use crate::settings::Tool;
-use crate::usage;
 
 /// How long a turn waits for a record before it looks at Ctrl-C again.
 const TURN: Duration = Duration::from_millis(100);
 
 pub fn main(args: TailArgs) -> ExitCode {
-    let tool = match Tool::load("tail", args.kafka.config.as_deref(), args.kafka.brokers.as_deref()) {
-        Ok(tool) => tool,
-        Err(error) => return usage("tail", &error),
-    };
-    harness::host("tail", tool, |ctx: Context<Tool>| async move {
-        let (env, kafka) = (Env::of(&ctx), ctx.config.kafka.clone());
-        ctx.thread("loop", move || run(&args, &env, &kafka)).await
-    })
+    Tool::run("tail", &args.kafka.clone(), move |env, kafka| run(&args, env, kafka))
 }
 
 fn run(args: &TailArgs, env: &Env, kafka: &KafkaConfig) -> anyhow::Result<()> {

@@ -4,33 +4,23 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use harness::Context;
 use serde_json::json;
-use streams::{Admin, Env, topic};
+use streams::{Admin, topic};
 
-use crate::cli::{ApplyArgs, KafkaArgs, ListArgs, TopicsCommand};
+use crate::cli::{ApplyArgs, ListArgs, TopicsCommand};
 use crate::settings::Tool;
-use crate::usage;
 
 pub fn main(command: TopicsCommand) -> ExitCode {
-    let KafkaArgs { brokers, config } = match &command {
+    let kafka = match &command {
         TopicsCommand::Apply(args) => &args.kafka,
         TopicsCommand::List(args) => &args.kafka,
     };
-    let tool = match Tool::load("topics", config.as_deref(), brokers.as_deref()) {
-        Ok(tool) => tool,
-        Err(error) => return usage("topics", &error),
-    };
-    harness::host("topics", tool, |ctx: Context<Tool>| async move {
-        let (env, kafka) = (Env::of(&ctx), ctx.config.kafka.clone());
-        let ask = move || {
-            let admin = Admin::new(&env, &kafka).with_context(|| format!("connect to {}", kafka.brokers))?;
-            match &command {
-                TopicsCommand::Apply(args) => apply(&admin, args),
-                TopicsCommand::List(args) => list(&admin, args),
-            }
-        };
-        ctx.thread("ask", ask).await
+    Tool::run("topics", &kafka.clone(), move |env, kafka| {
+        let admin = Admin::new(env, kafka).with_context(|| format!("connect to {}", kafka.brokers))?;
+        match &command {
+            TopicsCommand::Apply(args) => apply(&admin, args),
+            TopicsCommand::List(args) => list(&admin, args),
+        }
     })
 }
 
