@@ -6,7 +6,7 @@ peers=${PEERS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/finflow-peers}
 brokers=127.0.0.1:39092
 
 [ -d "$harness" ] || { echo "no harness at $harness: set FINFLOW_BENCH to where it is" >&2; exit 1; }
-[ -x "$peers/bin/lab" ] || "$harness/install.sh"
+[ -x "$peers/bin/lab" ] || env -u CARGO_TARGET_DIR "$harness/install.sh" # it looks for its program in its own folder
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
 # With the optimisation of the images.
 cargo build --quiet --locked --profile dist --manifest-path "$root/Cargo.toml" -p finflow
