@@ -242,9 +242,10 @@ impl Drop for Group {
     /// Leaves the group. The owner must have answered every event it has taken.
     fn drop(&mut self) {
         let client = self.client.native_ptr();
-        loop {
+        // No longer than what waits now: while records come in, the queue may never be empty.
+        // SAFETY: a live consumer and its queue; the messages are ours to free.
+        for _ in 0..=unsafe { sys::rd_kafka_queue_length(self.queue) } {
             self.answer_untaken();
-            // SAFETY: a live consumer, whose messages are ours to free.
             let message = unsafe { sys::rd_kafka_consumer_poll(client, 0) };
             if !message.is_null() {
                 unsafe { sys::rd_kafka_message_destroy(message) };
@@ -252,6 +253,7 @@ impl Drop for Group {
                 break;
             }
         }
+        self.answer_untaken();
         self.client.context().closing.store(true, Ordering::SeqCst);
         // SAFETY: nobody uses the queue from here on; the client itself is freed after this.
         unsafe {
