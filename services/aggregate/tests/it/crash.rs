@@ -17,11 +17,11 @@ pub fn settings(bench: &Bench) -> String {
 }
 
 fn start(bench: &Bench, settings: &Path, until_end: bool) -> Child {
-    start_as(bench, &bench.group, settings, until_end)
+    start_as(bench, &bench.group, settings, Stdio::piped(), until_end)
 }
 
 /// The real binary, as a container would start it, with a transactional id of its own.
-pub fn start_as(bench: &Bench, id: &str, settings: &Path, until_end: bool) -> Child {
+pub fn start_as(bench: &Bench, id: &str, settings: &Path, log: Stdio, until_end: bool) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aggregate"));
     command.args([
         "--brokers",
@@ -37,7 +37,7 @@ pub fn start_as(bench: &Bench, id: &str, settings: &Path, until_end: bool) -> Ch
         command.args(["--set", &format!("{key}={value}")]);
     }
     command.arg("--config").arg(settings).args(until_end.then_some("--until-end"));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    command.stdout(Stdio::piped()).stderr(log).spawn().unwrap()
 }
 
 /// The same trades as three symbols, on different partitions.

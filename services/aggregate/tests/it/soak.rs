@@ -2,7 +2,7 @@
 //! each other and ended. A few of each by default; `make soak-aggregate` has a hundred kills, on Apache Kafka with one and with
 //! three brokers, of which one goes and comes back meanwhile.
 
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -67,6 +67,8 @@ fn signal(child: &Child, name: &str) {
 struct Fleet<'a> {
     bench: &'a Bench,
     settings: &'a std::path::Path,
+    /// What all of them say: a pipe that nobody reads would stop them.
+    log: &'a tempfile::NamedTempFile,
     children: Vec<Child>,
     rng: fastrand::Rng,
 }
@@ -77,7 +79,8 @@ impl Fleet<'_> {
     }
 
     fn child(&self, place: usize) -> Child {
-        start_as(self.bench, &format!("{}-{place}", self.bench.group), self.settings, false)
+        let log = std::fs::OpenOptions::new().append(true).open(self.log.path()).unwrap();
+        start_as(self.bench, &format!("{}-{place}", self.bench.group), self.settings, log.into(), false)
     }
 
     fn kill_one(&mut self) {
@@ -92,8 +95,7 @@ impl Fleet<'_> {
     fn shrink(&mut self) {
         let child = self.children.pop().unwrap();
         signal(&child, "-TERM");
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(child.wait_with_output().unwrap().status.success(), "{}", self.last_words());
     }
 
     /// Stops one for longer than its session, until others have told more, and wakes it up.
@@ -111,9 +113,14 @@ impl Fleet<'_> {
     }
 
     fn all_alive(&mut self) {
-        for child in &mut self.children {
-            assert_eq!(child.try_wait().unwrap(), None, "it ended by itself");
-        }
+        let ended = self.children.iter_mut().find_map(|child| child.try_wait().unwrap());
+        assert_eq!(ended, None, "one ended by itself: {}", self.last_words());
+    }
+
+    fn last_words(&self) -> String {
+        let text = std::fs::read_to_string(self.log.path()).unwrap();
+        let lines: Vec<&str> = text.lines().rev().take(20).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
     fn pause(&mut self, most_ms: u64) {
@@ -131,18 +138,19 @@ impl Drop for Fleet<'_> {
 
 #[test]
 fn whatever_happens_to_its_processes_each_window_is_told_once() {
-    let kills = from_env("FINFLOW_SOAK_KILLS", 4);
-    let seed = from_env("FINFLOW_SOAK_SEED", 1);
+    let kills = from_env("FINFLOW_TEST_KILLS", 4);
+    let seed = from_env("FINFLOW_TEST_SEED", 1);
     let bench = Bench::new(3);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), settings(&bench)).unwrap();
+    let log = tempfile::NamedTempFile::new().unwrap();
     let stop = AtomicBool::new(false);
     let begun = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| feed(&bench, seed, &stop));
         let _stop = StopAtEnd(&stop);
         let rng = fastrand::Rng::with_seed(seed);
-        let mut fleet = Fleet { bench: &bench, settings: file.path(), children: Vec::new(), rng };
+        let mut fleet = Fleet { bench: &bench, settings: file.path(), log: &log, children: Vec::new(), rng };
         fleet.grow();
         // Five rounds of 1 -> 3 -> 1, or fewer where there are not many kills.
         let round = kills.div_ceil(5).max(4);
@@ -165,7 +173,8 @@ fn whatever_happens_to_its_processes_each_window_is_told_once() {
             fleet.shrink();
         }
     });
-    let last = start_as(&bench, &format!("{}-0", bench.group), file.path(), true).wait_with_output().unwrap();
+    let last =
+        start_as(&bench, &format!("{}-0", bench.group), file.path(), Stdio::piped(), true).wait_with_output().unwrap();
     assert!(last.status.success(), "{}", String::from_utf8_lossy(&last.stderr));
     assert_balanced(&bench, &Options { lateness_ns: S, ..Options::default() });
 }
