@@ -58,3 +58,15 @@ soak-simulation: ## A hundred thousand simulated histories of the transactional 
 .PHONY: soak-aggregate
 soak-aggregate: ## A hundred kills of aggregators under load on Apache Kafka, with one and with three brokers (needs ../shared/stack)
 	.ci/soak-aggregate $(KILLS)
+
+.PHONY: bench
+bench: ## CPU, rate and memory of the aggregator next to the floor, and to PEERS="flink-eos streams-eos" if wished (needs ../shared/bench)
+	bench/aggregate.sh $(or $(ROUNDS),3) $(PEERS)
+
+.PHONY: bench-latency
+bench-latency: ## Produce to visible at 5,000 messages/s beside Kafka Streams, and what the commit interval trades (needs ../shared/bench)
+	bench/latency.sh 5000 40 $(or $(INTERVALS),20ms 100ms)
+
+.PHONY: bench-restore
+bench-restore: ## Time to read back the state of 10,000 symbols with five windows (needs ../shared/bench)
+	bench/restore.sh
