@@ -34,6 +34,7 @@ mod spec;
 mod start;
 mod summary;
 mod times;
+pub mod venues;
 mod writer;
 
 use harness::Context;
