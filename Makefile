@@ -3,8 +3,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SERVICES := ingest aggregate alert store logger gateway
 CARGO ?= cargo
-# Most tests wait for a session to end or a window to close: more of them at once than there are cores saves minutes.
-export RUST_TEST_THREADS ?= 8
 # Set KAFKA=host:port or S3=http://host:port to use real ones instead of the embedded parts.
 UP_FLAGS := $(if $(KAFKA),--brokers $(KAFKA)) $(if $(S3),--s3-endpoint $(S3)) $(if $(FEED),--feed $(FEED)) $(if $(SPEED),--speed $(SPEED))
 
@@ -22,7 +20,7 @@ build: ## Build every binary (release)
 
 .PHONY: test
 test: ## Run every test that needs nothing but this machine
-	$(CARGO) test --locked --workspace
+	CARGO="$(CARGO)" .ci/test
 
 .PHONY: test-real
 test-real: ## Run the conformance suite and the end-to-end tests on Apache Kafka and MinIO (needs ../shared/stack)

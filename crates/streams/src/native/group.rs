@@ -3,8 +3,8 @@
 //! librdkafka asks for an answer to each rebalance: until (incremental_)assign or -unassign is called it pauses the
 //! partitions, keeps up the heartbeat and rejoins nothing (`rdkafka_cgrp.c`: the join states `wait-assign-call` and
 //! `wait-unassign-call`; `rd_kafka_cgrp_join_state_serve` sends heartbeats in both). So the callback may just note the
-//! event, and the owner answers when its work is done. While closing nobody is left to answer: then the callback does
-//! it at once, which `rd_kafka_consumer_close` waits for.
+//! event, and the owner answers when its work is done. Whoever drops it has nothing more to do: then each is answered at
+//! once, before the consumer is closed, and what comes even later by the callback, which `rd_kafka_consumer_close` waits for.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
@@ -47,6 +47,8 @@ pub(crate) struct Notes {
     logs: Logs,
     events: Mutex<VecDeque<Event>>,
     closing: AtomicBool,
+    /// An answer has been given since.
+    answered: AtomicBool,
 }
 
 impl ClientContext for Notes {
@@ -78,7 +80,8 @@ impl Group {
             sys::rd_kafka_conf_set_log_cb(native.ptr(), Some(on_log));
             sys::rd_kafka_conf_set_error_cb(native.ptr(), Some(on_error));
         }
-        let notes = Notes { logs, events: Mutex::default(), closing: AtomicBool::new(false) };
+        let notes =
+            Notes { logs, events: Mutex::default(), closing: AtomicBool::new(false), answered: AtomicBool::new(false) };
         let client = Client::new(config, native, sys::types::RDKafkaType::RD_KAFKA_CONSUMER, notes)?;
         // SAFETY: a live consumer with a group.id. The main queue (logs, errors) is read with the messages from now on.
         let queue = unsafe {
@@ -238,10 +241,31 @@ impl Group {
 impl Drop for Group {
     /// Leaves the group. The owner must have answered every event it has taken.
     fn drop(&mut self) {
-        let notes = self.client.context();
-        notes.closing.store(true, Ordering::SeqCst);
-        let unanswered = std::mem::take(&mut *notes.events.lock().unwrap_or_else(PoisonError::into_inner));
-        for event in unanswered {
+        let client = self.client.native_ptr();
+        // No longer than what waits now: while records come in, the queue may never be empty.
+        // SAFETY: a live consumer and its queue; the messages are ours to free.
+        for _ in 0..=unsafe { sys::rd_kafka_queue_length(self.queue) } {
+            self.answer_untaken();
+            let message = unsafe { sys::rd_kafka_consumer_poll(client, 0) };
+            if !message.is_null() {
+                unsafe { sys::rd_kafka_message_destroy(message) };
+            } else if !self.has_event() {
+                break;
+            }
+        }
+        self.answer_untaken();
+        self.client.context().closing.store(true, Ordering::SeqCst);
+        // SAFETY: nobody uses the queue from here on; the client itself is freed after this.
+        unsafe {
+            sys::rd_kafka_consumer_close(client);
+            sys::rd_kafka_queue_destroy(self.queue);
+        }
+    }
+}
+
+impl Group {
+    fn answer_untaken(&self) {
+        while let Some(event) = self.take_event() {
             let list = list(&event.partitions);
             let answered = match event.kind {
                 EventKind::Assign => self.assign(&list),
@@ -250,11 +274,6 @@ impl Drop for Group {
             if let Err(error) = answered {
                 tracing::warn!(%error, "cannot answer a rebalance while closing");
             }
-        }
-        // SAFETY: nobody uses the queue from here on; the client itself is freed after this.
-        unsafe {
-            sys::rd_kafka_consumer_close(self.client.native_ptr());
-            sys::rd_kafka_queue_destroy(self.queue);
         }
     }
 }
@@ -277,7 +296,7 @@ unsafe extern "C" fn on_rebalance(
     unsafe {
         let notes = &*(opaque as *const Notes);
         if notes.closing.load(Ordering::SeqCst) {
-            sys::rd_kafka_assign(client, ptr::null());
+            answer_while_closing(client, notes);
             return;
         }
         let kind = match code {
@@ -300,6 +319,26 @@ unsafe extern "C" fn on_rebalance(
             sys::rd_kafka_queue_yield(queue);
             sys::rd_kafka_queue_destroy(queue);
         }
+    }
+}
+
+/// Closing revokes everything, even where something else waits for its answer already (`rd_kafka_cgrp_revoke_all_rejoin`), and one
+/// answer does for both. A second one may reach a group that is closed: then it is never heard, and librdkafka waits for ever
+/// for its receipt. So it is given only if the group is still open a moment later.
+unsafe fn answer_while_closing(client: *mut sys::rd_kafka_t, notes: &Notes) {
+    const MOMENT: Duration = Duration::from_millis(5);
+    const MOMENTS: usize = 100;
+    // SAFETY: the client lives during its callback.
+    unsafe {
+        if notes.answered.swap(true, Ordering::SeqCst) {
+            for _ in 0..MOMENTS {
+                if sys::rd_kafka_consumer_closed(client) != 0 {
+                    return;
+                }
+                std::thread::sleep(MOMENT);
+            }
+        }
+        sys::rd_kafka_assign(client, ptr::null());
     }
 }
 

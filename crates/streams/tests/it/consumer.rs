@@ -246,6 +246,21 @@ fn closing_never_hangs_on_an_unanswered_rebalance() {
     closes_quickly(consumer, "joining");
 }
 
+/// The group may say more while what it said before waits in the queue, and be done with the member before it has answered all.
+#[test]
+fn closes_at_any_moment_of_a_rebalance() {
+    let kit = Kit::new();
+    for moment in 0..10 {
+        let (topic, group) = (kit.topic(2), unique("g"));
+        let mut consumer = Consumer::new(&kit.env, &kit.kafka, ConsumerOptions::new(&group, [&topic])).unwrap();
+        join(&mut consumer);
+        let other = Member::start(&kit.kafka, &group, &topic, &Handled::default());
+        std::thread::sleep(Duration::from_millis(40) * moment);
+        closes_quickly(consumer, &format!("moment {moment}"));
+        other.stop();
+    }
+}
+
 fn closes_quickly(consumer: Consumer, when: &str) {
     let start = Instant::now();
     consumer.close().unwrap();
