@@ -14,6 +14,8 @@
 //! **Invariant:** in each partition the events of a feed lie in the order of the feed, without holes.
 
 mod config;
+pub mod connection;
+pub mod coverage;
 mod error;
 mod input;
 mod lines;
@@ -34,6 +36,7 @@ mod spec;
 mod start;
 mod summary;
 mod times;
+pub mod venues;
 mod writer;
 
 use harness::Context;

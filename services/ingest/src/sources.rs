@@ -3,18 +3,15 @@
 //! Two halves, so that a recording and a live socket share all that matters:
 //! - [`Decode`] is pure: one text (a frame, a row, a list item) in, events out. One per venue or file form.
 //! - [`Source`] is the transport: it yields the texts one after the other with their positions, already decoded. Files
-//!   are [`files`]; a socket reader would be another, answering [`Step::Pending`] while nothing has arrived.
+//!   are [`files`]. What venues say over sockets is decoded by the same code and comes in by [`crate::live`].
 //!
 //! **Invariant:** no text makes a decoder panic, and none stops it: what cannot be read is a [`Bad`] with a reason.
 
-pub mod binance;
 pub mod capture;
-pub mod coinbase;
 pub mod csv;
 pub mod files;
 pub mod freqtrade;
 pub mod jsonl;
-pub mod kraken;
 pub mod questdb;
 pub mod synthetic;
 
@@ -80,7 +77,7 @@ pub const REASONS: [&str; 14] = [
 ];
 
 /// Every kind of message that is no event for us, to publish their counters at zero.
-pub const IGNORED: [&str; 21] = [
+pub const IGNORED: [&str; 25] = [
     "header",
     "blank",
     "connected",
@@ -100,6 +97,10 @@ pub const IGNORED: [&str; 21] = [
     "liquidation",
     "server_shutdown",
     "answer",
+    "refusal",
+    "status",
+    "ping",
+    "bar",
     "not_a_market_trade",
     "other",
 ];

@@ -4,11 +4,12 @@
 //! `<url> <- <time>: <frame>` for what the client sent and `<url> <-> <time>` for a connection (Coinbase captures). The
 //! frames go to the same decoders as a live socket's would.
 
-use super::{Bad, Decode, Found, binance, coinbase, shown};
+use super::{Bad, Decode, Found, shown};
 use crate::times;
+use crate::venues::{binance, coinbase};
 
 /// `<ns> <frame>` of Binance; a line without the time is taken as a bare frame.
-pub struct BinanceLines(pub binance::Frames);
+pub struct BinanceLines(pub binance::decode::Frames);
 
 impl Decode for BinanceLines {
     fn decode(&mut self, text: &[u8], found: &mut Found) -> Result<(), Bad> {
@@ -28,7 +29,7 @@ impl Decode for BinanceLines {
 }
 
 /// `<s>.<fraction>: <frame>` of Coinbase.
-pub struct CoinbaseLines(pub coinbase::Frames);
+pub struct CoinbaseLines(pub coinbase::decode::Frames);
 
 impl Decode for CoinbaseLines {
     fn decode(&mut self, text: &[u8], found: &mut Found) -> Result<(), Bad> {

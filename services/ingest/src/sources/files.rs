@@ -3,14 +3,12 @@
 use std::io::{self, BufRead};
 use std::path::Path;
 
-use super::{
-    Bad, Decode, Found, Piece, Source, Step, binance, capture, coinbase, csv, freqtrade, jsonl, kraken, questdb,
-    synthetic,
-};
+use super::{Bad, Decode, Found, Piece, Source, Step, capture, csv, freqtrade, jsonl, questdb, synthetic};
 use crate::input::{self, BytesRead, Input};
 use crate::lines::{Ending, Lines, MAX_LINE};
 use crate::listing::Listing;
 use crate::spec::{Feed, Format};
+use crate::venues::{binance, coinbase, kraken};
 
 /// A feed, open at its beginning.
 pub struct Opened {
@@ -71,19 +69,20 @@ fn source(
         }
         Format::Binance => {
             let market = match &feed.venue {
-                Some(venue) => Some(binance::Market::of_venue(venue).ok_or_else(|| {
+                Some(venue) => Some(binance::decode::Market::of_venue(venue).ok_or_else(|| {
                     format!("venue `{venue}` is not a market of Binance: use BINANCE (spot) or BINANCE_USDM (futures)")
                 })?),
-                None => binance::Market::of_name(feed.file_name()),
+                None => binance::decode::Market::of_name(feed.file_name()),
             };
-            lines(Box::new(capture::BinanceLines(binance::Frames { market, quotes: choices.quotes })), input)
+            lines(Box::new(capture::BinanceLines(binance::decode::Frames { market, quotes: choices.quotes })), input)
         }
-        Format::Coinbase => lines(Box::new(capture::CoinbaseLines(coinbase::Frames)), input),
+        Format::Coinbase => lines(Box::new(capture::CoinbaseLines(coinbase::decode::Frames)), input),
         Format::Jsonl => lines(Box::new(jsonl::EventLines), input),
         Format::Kraken => {
             let symbol = feed.symbol.clone();
-            let decode =
-                move |item: &[u8], key: &str, found: &mut Found| kraken::decode(item, key, symbol.as_deref(), found);
+            let decode = move |item: &[u8], key: &str, found: &mut Found| {
+                kraken::rest::decode(item, key, symbol.as_deref(), found)
+            };
             Box::new(ListSource { listing: Listing::new(input), decode })
         }
         Format::Freqtrade => {

@@ -5,31 +5,17 @@
 //! and is an old trade: it says what may have been missed and is not counted as traded now.
 
 use market::{Event, Side, Trade};
-use serde::Deserialize;
 
-use super::{Bad, Found, price, quantity, shown};
+use super::messages::{Error, Heartbeat, Kind, Match, Subscriptions};
+use crate::sources::{Bad, Found, price, quantity, shown};
 use crate::times;
+use crate::venues::json::read;
+use crate::venues::{Heard, Said};
 
 pub const VENUE: &str = "COINBASE";
 
 #[derive(Clone, Debug, Default)]
 pub struct Frames;
-
-#[derive(Deserialize)]
-struct Kind<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Match<'a> {
-    trade_id: u64,
-    side: &'a str,
-    size: &'a str,
-    price: &'a str,
-    product_id: &'a str,
-    time: &'a str,
-}
 
 impl Frames {
     pub fn decode(&self, frame: &[u8], received: Option<i64>, found: &mut Found) -> Result<(), Bad> {
@@ -51,6 +37,57 @@ impl Frames {
             "subscriptions" => found.ignore("subscriptions"),
             "error" => Err(Bad::new("venue_error", shown(frame))),
             _ => found.ignore("other"),
+        }
+    }
+
+    /// A frame of a live connection: beside its trade, what it says about the connection.
+    pub fn hear(&self, frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
+        let kind: Kind = read(frame)?;
+        match kind.kind {
+            "last_match" => {
+                trade(frame, Some(received), &mut heard.found)?;
+                old(&mut heard.found);
+                Ok(())
+            }
+            "subscriptions" => {
+                let list: Subscriptions = read(frame)?;
+                let matches = list.channels.iter().filter(|channel| channel.name == "matches");
+                let names = matches.flat_map(|channel| &channel.product_ids).map(|name| (*name).to_owned()).collect();
+                heard.say("subscriptions", Said::SubscribedAll(names))
+            }
+            "heartbeat" => {
+                let heartbeat: Heartbeat = read(frame)?;
+                heard.found.ignore("heartbeat")?;
+                if heartbeat.last_trade_id > 0 {
+                    let time = times::rfc3339(heartbeat.time.as_bytes());
+                    let time = time.ok_or_else(|| Bad::time("time", heartbeat.time.as_bytes()))?;
+                    let symbol = format!("{VENUE}:{}", heartbeat.product_id);
+                    heard.said.push(Said::LastId { symbol, id: heartbeat.last_trade_id, time });
+                }
+                Ok(())
+            }
+            "error" => {
+                let error: Error = read(frame)?;
+                let reason = match error.reason {
+                    Some(reason) => format!("{}: {reason}", error.message),
+                    None => error.message.into_owned(),
+                };
+                let said = match reason.to_ascii_lowercase() {
+                    text if text.contains("rate limit") => Said::TooFast(reason),
+                    _ => Said::Refused { own_name: None, request: None, reason },
+                };
+                heard.say("refusal", said)
+            }
+            _ => self.decode(frame, Some(received), &mut heard.found),
+        }
+    }
+}
+
+/// These trades are of before the subscription.
+pub fn old(found: &mut Found) {
+    for event in &mut found.events {
+        if let Event::Trade(trade) = event {
+            trade.backfilled = true;
         }
     }
 }

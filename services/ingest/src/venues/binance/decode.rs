@@ -9,11 +9,12 @@
 //! frame that belongs to the other market than the one configured is refused.
 
 use market::{Event, Quote, Side, Trade};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Bad, Found, price, quantity};
+use super::messages::{AnyFrame, BookTicker, Envelope, Refusal, TradeFrame};
+use crate::sources::{Bad, Found, price, quantity, shown};
 use crate::times;
+use crate::venues::{Heard, Said};
 
 /// Which market's frames these are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,61 +59,6 @@ pub struct Frames {
     pub quotes: bool,
 }
 
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    stream: Option<&'a str>,
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct TradeFrame<'a> {
-    s: &'a str,
-    t: u64,
-    p: &'a str,
-    q: &'a str,
-    #[serde(rename = "T", borrow)]
-    traded: &'a RawValue,
-    m: bool,
-    /// Only USD-M frames have it.
-    #[serde(rename = "X")]
-    order: Option<&'a str>,
-    /// Only spot frames have it.
-    #[serde(rename = "M")]
-    ignore: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct BookTicker<'a> {
-    s: &'a str,
-    #[serde(rename = "b")]
-    bid: &'a str,
-    #[serde(rename = "B")]
-    bid_size: &'a str,
-    #[serde(rename = "a")]
-    ask: &'a str,
-    #[serde(rename = "A")]
-    ask_size: &'a str,
-    #[serde(rename = "T", borrow)]
-    traded: Option<&'a RawValue>,
-}
-
-/// Just enough to tell what a frame is, whatever the order of its fields.
-#[derive(Deserialize)]
-struct AnyFrame<'a> {
-    #[serde(borrow)]
-    e: Option<&'a str>,
-    #[serde(borrow, rename = "lastUpdateId")]
-    last_update_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    result: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-    #[serde(borrow)]
-    code: Option<&'a RawValue>,
-}
-
 impl Frames {
     /// One frame; `received` is the recorder's or our own clock.
     pub fn decode(&self, frame: &[u8], received: Option<i64>, found: &mut Found) -> Result<(), Bad> {
@@ -135,10 +81,35 @@ impl Frames {
             Some("trade") => self.trade(data, received, found),
             Some(kind) => found.ignore(kind_of(kind.as_bytes()).unwrap_or("other")),
             None if any.last_update_id.is_some() => found.ignore("depth_snapshot"),
-            None if any.error.is_some() || any.code.is_some() => Err(Bad::new("venue_error", super::shown(data))),
+            None if any.error.is_some() || any.code.is_some() => Err(Bad::new("venue_error", shown(data))),
             None if any.result.is_some() || data.starts_with(br#"{"result":null"#) => found.ignore("answer"),
             None => found.ignore("other"),
         }
+    }
+
+    /// A frame of a live connection: beside its event, what it says about the connection.
+    pub fn hear(&self, frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
+        let (_, data) = open(frame)?;
+        // Answers are rare and short; trades are neither and go straight on.
+        if !data.starts_with(br#"{"e":"#)
+            && let Ok(any) = serde_json::from_slice::<AnyFrame>(data)
+            && any.e.is_none()
+            && let Some(said) = answer(data, &any)
+        {
+            return heard.say("answer", said);
+        }
+        self.decode(frame, Some(received), &mut heard.found)?;
+        match heard.found.ignored {
+            Some("server_shutdown") => heard.said.push(Said::Leaving),
+            // Its id is one of the sequence.
+            Some("not_a_market_trade") => {
+                let frame: TradeFrame = serde_json::from_slice(data).map_err(|error| Bad::json(&error))?;
+                let symbol = symbol(self.market.unwrap_or(Market::UsdM), frame.s);
+                heard.said.push(Said::Used { symbol, id: frame.t, time: time("T", frame.traded)? });
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// The market of a frame whose fields tell it, or do not.
@@ -199,6 +170,23 @@ impl Frames {
     }
 }
 
+/// What an answer to a request says.
+fn answer(data: &[u8], any: &AnyFrame) -> Option<Said> {
+    let request = any.id.and_then(|id| id.get().trim_matches('"').parse().ok());
+    let refusal = any.error.map(|error| error.get().as_bytes()).or(any.code.map(|_| data));
+    match (refusal, request) {
+        (Some(refusal), _) => {
+            let reason = match serde_json::from_slice::<Refusal>(refusal) {
+                Ok(refusal) => refusal.msg.into_owned(),
+                Err(_) => shown(refusal),
+            };
+            Some(Said::Refused { own_name: None, request, reason })
+        }
+        (None, Some(request)) => Some(Said::Granted(request)),
+        (None, None) => None,
+    }
+}
+
 /// Takes a frame out of its envelope. The envelope's own form is recognised without parsing; any other order of its
 /// fields is parsed.
 fn open(frame: &[u8]) -> Result<(&[u8], &[u8]), Bad> {
@@ -253,5 +241,4 @@ fn time(what: &str, value: &RawValue) -> Result<i64, Bad> {
 }
 
 #[cfg(test)]
-#[path = "binance/tests.rs"]
 mod tests;

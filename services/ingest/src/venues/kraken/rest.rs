@@ -7,7 +7,7 @@ use market::{Event, Side, Trade};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::{Bad, Found, price, quantity, shown};
+use crate::sources::{Bad, Found, price, quantity, shown};
 use crate::times;
 
 pub const VENUE: &str = "KRAKEN";

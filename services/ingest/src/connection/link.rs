@@ -1,0 +1,309 @@
+//! One socket, from its handshake to its end: what has been asked on it, and what of that was granted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::bucket::Bucket;
+use super::{Life, LinkId, Output};
+use crate::venues::{Acknowledgement, Limits, PingBy, Said, Venue};
+
+/// Where a link is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The handshake is under way.
+    Opening,
+    /// Open; the venue speaks first.
+    Greeting,
+    /// The key was sent.
+    Authenticating,
+    /// Symbols can be asked for.
+    Serving,
+}
+
+/// What has become of a symbol on this link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    Wanted,
+    Sent { request: u64, at: Duration },
+    Granted,
+    Refused(String),
+}
+
+pub struct Link {
+    pub id: LinkId,
+    pub phase: Phase,
+    phase_since: Duration,
+    pub opened: Option<Duration>,
+    last_frame: Duration,
+    pinged: Option<Duration>,
+    symbols: BTreeMap<String, Asked>,
+    sends: Bucket,
+    next_request: u64,
+    said_besides: bool,
+    /// A refusal named nobody: from now on one symbol is asked for at a time, so that the next one names itself.
+    single: bool,
+    sequence: Option<u64>,
+    /// What the venue said against us without saying about what.
+    pub complaint: Option<String>,
+}
+
+/// Why a link must end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// No use in trying again.
+    Stop(String),
+    /// Try again, after a while.
+    Again(&'static str),
+}
+
+impl Link {
+    pub fn new(id: LinkId, limits: &Limits, desired: &BTreeSet<String>, now: Duration) -> Self {
+        Link {
+            id,
+            phase: Phase::Opening,
+            phase_since: now,
+            opened: None,
+            last_frame: now,
+            pinged: None,
+            symbols: desired.iter().map(|name| (name.clone(), Asked::Wanted)).collect(),
+            sends: Bucket::new(limits.sends),
+            next_request: 1,
+            said_besides: false,
+            single: false,
+            sequence: None,
+            complaint: None,
+        }
+    }
+
+    pub fn grants(&self, own_name: &str) -> bool {
+        self.symbols.get(own_name) == Some(&Asked::Granted)
+    }
+
+    /// Granted or refused: nothing more is to be expected.
+    pub fn is_settled(&self) -> bool {
+        self.phase == Phase::Serving
+            && self.symbols.values().all(|asked| matches!(asked, Asked::Granted | Asked::Refused(_)))
+    }
+
+    pub fn refusals(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.symbols.iter().filter_map(|(name, asked)| match asked {
+            Asked::Refused(reason) => Some((name.as_str(), reason.as_str())),
+            _ => None,
+        })
+    }
+
+    pub fn granted(&self) -> impl Iterator<Item = &str> {
+        self.symbols.iter().filter(|(_, asked)| **asked == Asked::Granted).map(|(name, _)| name.as_str())
+    }
+
+    fn enter(&mut self, phase: Phase, now: Duration) {
+        self.phase = phase;
+        self.phase_since = now;
+    }
+
+    pub fn opened(&mut self, limits: &Limits, now: Duration) {
+        self.opened = Some(now);
+        self.last_frame = now;
+        self.enter(if limits.greets { Phase::Greeting } else { Phase::Serving }, now);
+    }
+
+    /// Any frame, also a ping or pong of the WebSocket itself.
+    pub fn alive(&mut self, now: Duration) {
+        self.last_frame = now;
+        self.pinged = None;
+    }
+
+    /// The number of a message among all of the connection. `true` if some before it are missing.
+    pub fn number(&mut self, number: u64) -> bool {
+        let jumped = self.sequence.is_some_and(|last| number > last + 1);
+        self.sequence = Some(self.sequence.unwrap_or(number).max(number));
+        jumped
+    }
+
+    pub fn hear(
+        &mut self,
+        said: &Said,
+        venue: &dyn Venue,
+        keys: (&str, &str),
+        now: Duration,
+        out: &mut Vec<Output>,
+    ) -> Result<(), End> {
+        match said {
+            Said::Welcome if self.phase == Phase::Greeting => match venue.authenticate(keys.0, keys.1) {
+                Some(text) => {
+                    self.sends.take(now);
+                    out.push(Output::Send(self.id, text));
+                    self.enter(Phase::Authenticating, now);
+                }
+                None => self.enter(Phase::Serving, now),
+            },
+            Said::Authenticated => self.enter(Phase::Serving, now),
+            Said::KeyRefused(reason) => return Err(End::Stop(format!("the venue refused the key: {reason}"))),
+            Said::KeyInUse(_) => return Err(End::Again("key_in_use")),
+            Said::TooFast(_) => return Err(End::Again("too_fast")),
+            Said::Subscribed(name) => {
+                if let Some(asked @ Asked::Sent { .. }) = self.symbols.get_mut(name) {
+                    *asked = Asked::Granted;
+                }
+            }
+            Said::SubscribedAll(names) => self.granted_all(names),
+            Said::Granted(request) => {
+                let of_request = |asked: &&mut Asked| matches!(asked, Asked::Sent { request: of, .. } if of == request);
+                self.symbols.values_mut().filter(of_request).for_each(|asked| *asked = Asked::Granted);
+            }
+            Said::Refused { own_name, request, reason } => self.refused(own_name.as_deref(), *request, reason),
+            Said::Welcome | Said::Leaving | Said::Used { .. } | Said::LastId { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn granted_all(&mut self, names: &[String]) {
+        for (name, asked) in &mut self.symbols {
+            let listed = names.contains(name);
+            match asked {
+                Asked::Sent { .. } if listed => *asked = Asked::Granted,
+                // The venue has dropped it: ask again.
+                Asked::Granted if !listed => *asked = Asked::Wanted,
+                _ => {}
+            }
+        }
+    }
+
+    fn refused(&mut self, own_name: Option<&str>, request: Option<u64>, reason: &str) {
+        if let Some(asked) = own_name.and_then(|name| self.symbols.get_mut(name)) {
+            *asked = Asked::Refused(reason.to_owned());
+            return;
+        }
+        // Requests are answered in their order: an answer without a number is for the oldest.
+        let oldest = self.symbols.values().filter_map(|asked| match asked {
+            Asked::Sent { request, .. } => Some(*request),
+            _ => None,
+        });
+        let Some(request) = request.or(oldest.min()) else {
+            self.complaint = Some(reason.to_owned());
+            return;
+        };
+        let of_request = |asked: &&mut Asked| matches!(asked, Asked::Sent { request: of, .. } if *of == request);
+        let mut refused: Vec<&mut Asked> = self.symbols.values_mut().filter(of_request).collect();
+        match &mut refused[..] {
+            [] => self.complaint = Some(reason.to_owned()),
+            [one] => **one = Asked::Refused(reason.to_owned()),
+            several => {
+                several.iter_mut().for_each(|asked| **asked = Asked::Wanted);
+                self.single = true;
+            }
+        }
+    }
+
+    /// The set of symbols has changed.
+    pub fn desire(&mut self, desired: &BTreeSet<String>, venue: &dyn Venue, now: Duration, out: &mut Vec<Output>) {
+        let gone: Vec<String> = self.symbols.keys().filter(|name| !desired.contains(*name)).cloned().collect();
+        for name in &gone {
+            let asked = self.symbols.remove(name);
+            if matches!(asked, Some(Asked::Sent { .. } | Asked::Granted)) && self.sends.take(now) {
+                self.next_request += 1;
+                out.push(Output::Send(self.id, venue.unsubscribe(std::slice::from_ref(name), self.next_request)));
+            }
+        }
+        for name in desired {
+            self.symbols.entry(name.clone()).or_insert(Asked::Wanted);
+        }
+    }
+
+    /// Sends what is to be sent, as far as the venue's limit allows.
+    pub fn pump(&mut self, venue: &dyn Venue, limits: &Limits, now: Duration, out: &mut Vec<Output>) {
+        if let Some(ping) = limits.ping
+            && self.phase == Phase::Serving
+            && self.pinged.is_none()
+            && now >= self.last_frame + ping.after
+        {
+            match ping.by {
+                PingBy::Frame => out.push(Output::Ping(self.id)),
+                PingBy::Text(text) if self.sends.take(now) => out.push(Output::Send(self.id, text.to_owned())),
+                PingBy::Text(_) => return,
+            }
+            self.pinged = Some(now);
+        }
+        if self.phase != Phase::Serving {
+            return;
+        }
+        if !self.said_besides
+            && let Some(text) = venue.besides()
+        {
+            if !self.sends.take(now) {
+                return;
+            }
+            out.push(Output::Send(self.id, text));
+        }
+        self.said_besides = true;
+        loop {
+            let outstanding = self.symbols.values().any(|asked| matches!(asked, Asked::Sent { .. }));
+            if self.single && outstanding {
+                return;
+            }
+            let most = if self.single { 1 } else { limits.batch.max(1) };
+            let wanted = self.symbols.iter().filter(|(_, asked)| **asked == Asked::Wanted);
+            let batch: Vec<String> = wanted.take(most).map(|(name, _)| name.clone()).collect();
+            if batch.is_empty() || !self.sends.take(now) {
+                return;
+            }
+            self.next_request += 1;
+            let request = self.next_request;
+            out.push(Output::Send(self.id, venue.subscribe(&batch, request)));
+            let asked = match limits.acknowledgement {
+                Acknowledgement::None => Asked::Granted,
+                Acknowledgement::Symbols | Acknowledgement::Requests => Asked::Sent { request, at: now },
+            };
+            for name in batch {
+                self.symbols.insert(name, asked.clone());
+            }
+        }
+    }
+
+    /// Which deadline has passed, if one has.
+    pub fn overdue(&self, limits: &Limits, life: &Life, now: Duration) -> Option<&'static str> {
+        let since = |at: Duration| now.saturating_sub(at);
+        match self.phase {
+            Phase::Opening | Phase::Greeting if since(self.phase_since) >= life.handshake => return Some("handshake"),
+            Phase::Authenticating if since(self.phase_since) >= life.acknowledgement => return Some("unacknowledged"),
+            _ => {}
+        }
+        if self.phase != Phase::Opening && since(self.last_frame) >= limits.silence {
+            return Some("silence");
+        }
+        let late = |asked: &Asked| matches!(asked, Asked::Sent { at, .. } if since(*at) >= life.acknowledgement);
+        self.symbols.values().any(late).then_some("unacknowledged")
+    }
+
+    /// When something is to be done though nothing comes.
+    pub fn wake(&self, limits: &Limits, life: &Life) -> Duration {
+        let mut wake = match self.phase {
+            Phase::Opening | Phase::Greeting => self.phase_since + life.handshake,
+            Phase::Authenticating => self.phase_since + life.acknowledgement,
+            Phase::Serving => self.last_frame + limits.silence,
+        };
+        if self.phase != Phase::Opening {
+            wake = wake.min(self.last_frame + limits.silence);
+        }
+        let outstanding = self.symbols.values().filter_map(|asked| match asked {
+            Asked::Sent { at, .. } => Some(*at + life.acknowledgement),
+            _ => None,
+        });
+        if let Some(first) = outstanding.min() {
+            wake = wake.min(first);
+        }
+        if self.phase == Phase::Serving {
+            if let Some(ping) = limits.ping
+                && self.pinged.is_none()
+            {
+                wake = wake.min((self.last_frame + ping.after).max(self.sends.free_at()));
+            }
+            let waits = self.symbols.values().any(|asked| *asked == Asked::Wanted);
+            let blocked = self.single && self.symbols.values().any(|asked| matches!(asked, Asked::Sent { .. }));
+            if (waits && !blocked) || !self.said_besides {
+                wake = wake.min(self.sends.free_at());
+            }
+        }
+        wake
+    }
+}

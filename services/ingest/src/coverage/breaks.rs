@@ -1,0 +1,130 @@
+//! A symbol whose trades have no sequence: while it was not served, anything may have happened.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use market::{Gap, GapCause, Trade};
+
+use super::{Saved, Verdict};
+
+/// Ids that are remembered where trades have any: what a snapshot after a reconnect repeats.
+const MOST_RECENT: usize = 4_096;
+/// Of these, how many a checkpoint keeps.
+const MOST_SAVED: usize = 256;
+
+#[derive(Debug, Default)]
+pub struct Breaks {
+    /// The highest event time of a trade.
+    time: Option<i64>,
+    /// Since when it is served, by our clock; before that nothing can be missing.
+    served_since: Option<i64>,
+    /// The stream is broken since this event time.
+    broken: Option<(i64, GapCause)>,
+    /// It is served again since then, by our clock.
+    restored: Option<i64>,
+    recent: BTreeSet<String>,
+    order: VecDeque<String>,
+}
+
+impl Breaks {
+    pub fn take(&mut self, trade: &Trade, now: i64, gaps: &mut Vec<Gap>) -> Verdict {
+        if let Some(id) = &trade.trade_id {
+            if self.recent.contains(id) {
+                return Verdict::Duplicate;
+            }
+            self.remember(id.clone());
+        }
+        if trade.backfilled {
+            // A snapshot. Whether it is all that was missed nobody says: the gap stays one.
+            let first = self.time.is_none() && self.broken.is_none();
+            if first || self.time.is_some_and(|time| trade.event_time < time) {
+                return Verdict::Before;
+            }
+            return Verdict::Take;
+        }
+        if let Some((from, cause)) = self.broken.take() {
+            gaps.push(gap(&trade.symbol, from, trade.event_time, cause, now));
+            self.restored = None;
+        }
+        self.time = Some(self.time.map_or(trade.event_time, |time| time.max(trade.event_time)));
+        Verdict::Take
+    }
+
+    pub fn written(&mut self, trade: &Trade) {
+        if let Some(id) = &trade.trade_id {
+            self.remember(id.clone());
+        }
+        self.time = Some(self.time.map_or(trade.event_time, |time| time.max(trade.event_time)));
+    }
+
+    fn remember(&mut self, id: String) {
+        self.recent.insert(id.clone());
+        self.order.push_back(id);
+        if self.order.len() > MOST_RECENT
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.recent.remove(&oldest);
+        }
+    }
+
+    pub fn covered(&mut self, now: i64) {
+        self.served_since.get_or_insert(now);
+        if self.broken.is_some() {
+            self.restored = Some(now);
+        }
+    }
+
+    pub fn interrupted(&mut self, cause: GapCause) {
+        self.restored = None;
+        if self.broken.is_none()
+            && let Some(from) = self.time.or(self.served_since)
+        {
+            self.broken = Some((from, cause));
+        }
+    }
+
+    /// Says a gap whose end no trade has shown. It is served again since `restored` of our clock, of which the venue's may
+    /// be `ahead`: what came after is here.
+    pub fn tick(&mut self, symbol: &str, now: i64, quiet: i64, ahead: i64, gaps: &mut Vec<Gap>) -> i64 {
+        let (Some((from, cause)), Some(restored)) = (self.broken, self.restored) else { return i64::MAX };
+        let due = restored.saturating_add(quiet);
+        if now < due {
+            return due;
+        }
+        gaps.push(gap(symbol, from, restored.saturating_add(ahead), cause, now));
+        (self.broken, self.restored) = (None, None);
+        i64::MAX
+    }
+
+    pub fn close(&mut self, symbol: &str, now: i64, gaps: &mut Vec<Gap>) {
+        if let Some((from, cause)) = self.broken.take() {
+            gaps.push(gap(symbol, from, self.restored.unwrap_or(now), cause, now));
+        }
+    }
+
+    pub fn save(&self) -> Option<Saved> {
+        let recent = self.order.iter().skip(self.order.len().saturating_sub(MOST_SAVED)).cloned().collect();
+        Some(Saved { time: self.time?, recent, ..Saved::default() })
+    }
+
+    pub fn restored(saved: &Saved) -> Self {
+        Breaks {
+            time: Some(saved.time),
+            broken: Some((saved.time, GapCause::Restart)),
+            recent: saved.recent.iter().cloned().collect(),
+            order: saved.recent.iter().cloned().collect(),
+            ..Breaks::default()
+        }
+    }
+}
+
+fn gap(symbol: &str, from: i64, to: i64, cause: GapCause, now: i64) -> Gap {
+    Gap {
+        symbol: symbol.to_owned(),
+        from,
+        to: to.max(from),
+        cause,
+        first_missing: None,
+        last_missing: None,
+        receive_time: Some(now),
+    }
+}
