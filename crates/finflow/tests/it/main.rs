@@ -6,6 +6,7 @@ mod bad_input;
 mod binance;
 mod disk;
 mod docs;
+mod doctor;
 mod faults;
 mod finflow;
 mod index;
