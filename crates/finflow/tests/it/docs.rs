@@ -128,7 +128,7 @@ fn the_flags_of_the_examples_exist() {
 }
 
 /// Compares a file with what it should be, or writes it when `UPDATE` is set.
-fn golden(path: &str, expected: &str) {
+pub fn golden(path: &str, expected: &str) {
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(root().join(path), expected).unwrap();
         return;
