@@ -10,7 +10,7 @@ UP_FLAGS := $(if $(KAFKA),--brokers $(KAFKA)) $(if $(S3),--s3-endpoint $(S3)) $(
 
 .PHONY: help
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Build, then run the whole pipeline on this machine with recorded real trades; the page is at http://127.0.0.1:8080
@@ -27,6 +27,10 @@ test: ## Run every test that needs nothing but this machine
 .PHONY: test-real
 test-real: ## Run the conformance suite and the end-to-end tests on Apache Kafka and MinIO (needs ../shared/stack)
 	.ci/real
+
+.PHONY: images
+images: ## Build one image per service and print their sizes (docker, podman or buildah; BASES=local without a registry)
+	deploy/images/build.sh
 
 .PHONY: lint
 lint: ## Check format and lints
