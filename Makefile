@@ -28,6 +28,10 @@ test: ## Run every test that needs nothing but this machine
 test-real: ## Run the conformance suite and the end-to-end tests on Apache Kafka and MinIO (needs ../shared/stack)
 	.ci/real
 
+.PHONY: test-chart
+test-chart: ## Check the Helm chart and the alert rules, without a cluster (helm; promtool of ../shared/stack)
+	.ci/chart
+
 .PHONY: images
 images: ## Build one image per service and print their sizes (docker, podman or buildah; BASES=local without a registry)
 	deploy/images/build.sh

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod binance;
+mod deploy;
 mod disk;
 mod docs;
 mod doctor;
