@@ -32,9 +32,25 @@ test-real: ## Run the conformance suite and the end-to-end tests on Apache Kafka
 test-chart: ## Check the Helm chart and the alert rules, without a cluster (helm; promtool of ../shared/stack)
 	.ci/chart
 
+.PHONY: test-manifests
+test-manifests: ## Have a real API server judge everything that the chart and deploy/strimzi make (dry run)
+	deploy/e2e/matrix.sh
+
 .PHONY: images
 images: ## Build one image per service and print their sizes (docker, podman or buildah; BASES=local without a registry)
 	deploy/images/build.sh
+
+.PHONY: e2e-kubernetes
+e2e-kubernetes: ## Install, load, scale, kill, upgrade and uninstall Finflow on a real Kubernetes
+	deploy/e2e/run.sh
+
+.PHONY: soak-kubernetes
+soak-kubernetes: ## The same with fifty rolling restarts and kills under ten minutes of load
+	E2E_RESTARTS=50 E2E_SECONDS=600 deploy/e2e/run.sh
+
+.PHONY: e2e-acl
+e2e-acl: ## Every stage on a Kafka with TLS, SCRAM and ACLs, each with just its rights (needs ../shared/stack)
+	deploy/e2e/acl.sh
 
 .PHONY: lint
 lint: ## Check format and lints
