@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::lake_args::LakeArgs;
 use crate::up::speed::Speed;
 
 #[derive(Debug, Parser)]
@@ -30,6 +31,8 @@ pub enum Command {
     /// Create or list Finflow's topics
     #[command(subcommand)]
     Topics(TopicsCommand),
+    /// Check the lake against its claims, and the stored metrics against the stored events
+    Verify(VerifyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -141,6 +144,21 @@ pub struct TailArgs {
     #[arg(long)]
     pub key: Option<String>,
     /// One JSON object per record with its coordinates, headers and value
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// A setting of aggregate that the metrics were made with, as in docs/config.md
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Check claims and objects only
+    #[arg(long)]
+    pub no_metrics: bool,
+    /// The report as one JSON object
     #[arg(long)]
     pub json: bool,
 }

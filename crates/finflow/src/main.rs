@@ -1,11 +1,13 @@
 //! `finflow`: every stage by itself, and all of them in one process.
 
 mod cli;
+mod lake_args;
 mod replay;
 mod settings;
 mod tail;
 mod topics;
 mod up;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::main(args),
         Command::Tail(args) => tail::main(args),
         Command::Topics(command) => topics::main(command),
+        Command::Verify(args) => verify::main(args),
     }
 }
 

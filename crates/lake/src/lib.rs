@@ -23,6 +23,7 @@ mod row;
 mod runs;
 mod s3;
 mod table;
+pub mod verify;
 
 pub use adoption::{Adoption, Progress};
 pub use bucket::{Bucket, BucketError, Trouble};

@@ -21,3 +21,4 @@ mod tables;
 mod tidy;
 mod tools;
 mod traces;
+mod verify;
