@@ -37,11 +37,16 @@ pub struct Lake {
 
 impl LakeArgs {
     pub fn config(&self) -> anyhow::Result<S3Config> {
+        Ok(self.store()?.s3)
+    }
+
+    /// The settings of the store, whose lake it is.
+    pub fn store(&self) -> anyhow::Result<store::Config> {
         let mut settings = Settings { file: self.config.as_deref(), ..Settings::default() };
         settings.own.extend(self.s3_endpoint.iter().map(|endpoint| ("s3.endpoint", endpoint.clone())));
         settings.own.extend(self.bucket.iter().map(|bucket| ("s3.bucket", bucket.clone())));
         settings.own.extend(self.prefix.iter().map(|prefix| ("s3.prefix", prefix.clone())));
-        Ok(settings.load::<store::Config>("store")?.config.s3)
+        Ok(settings.load::<store::Config>("store")?.config)
     }
 
     pub async fn open(&self, mut config: S3Config) -> anyhow::Result<Lake> {

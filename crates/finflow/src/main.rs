@@ -1,5 +1,6 @@
 //! `finflow`: every stage by itself, and all of them in one process.
 
+mod catalog;
 mod cli;
 mod lake_args;
 mod replay;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Command::Tail(args) => tail::main(args),
         Command::Topics(command) => topics::main(command),
         Command::Verify(args) => verify::main(args),
+        Command::Catalog(command) => catalog::main(command),
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod adoption;
 pub mod bucket;
+pub mod catalog;
 mod chain;
 pub mod claim;
 mod config;

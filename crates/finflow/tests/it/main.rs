@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod binance;
+mod catalog;
 mod disk;
 mod docs;
 mod faults;
