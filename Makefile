@@ -28,6 +28,10 @@ test: ## Run every test that needs nothing but this machine
 test-real: ## Run the conformance suite and the end-to-end tests on Apache Kafka and MinIO (needs ../shared/stack)
 	.ci/real
 
+.PHONY: e2e-trino
+e2e-trino: ## Query what the pipeline stored and cataloged with Trino (needs ../shared/stack)
+	.ci/trino
+
 .PHONY: lint
 lint: ## Check format and lints
 	$(CARGO) fmt --all --check

@@ -18,6 +18,7 @@ mod config;
 mod format;
 mod layout;
 mod patient;
+pub mod queries;
 mod range;
 mod read;
 mod row;

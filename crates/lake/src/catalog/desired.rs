@@ -18,12 +18,8 @@ const JSON: [&str; 3] = [
 ];
 
 /// Name and type of the partition columns.
-pub(super) fn keys(table: Table) -> &'static [(&'static str, &'static str)] {
-    match table.grain() {
-        Grain::Hour => &[("dt", "string"), ("hour", "string")],
-        Grain::Day => &[("dt", "string")],
-        Grain::Year => &[("year", "string")],
-    }
+pub(super) fn keys(table: Table) -> Vec<(&'static str, &'static str)> {
+    table.partition_columns().iter().map(|name| (*name, "string")).collect()
 }
 
 pub(super) fn columns(table: Table, format: Format) -> Vec<(&'static str, String)> {
@@ -110,7 +106,7 @@ pub(super) fn table(
         "Name": table.name(),
         "TableType": "EXTERNAL_TABLE",
         "Parameters": parameters,
-        "PartitionKeys": named_types(keys(table).iter().copied()),
+        "PartitionKeys": named_types(keys(table).into_iter()),
         "StorageDescriptor": storage(options, columns, &location(options, table)),
     })
 }

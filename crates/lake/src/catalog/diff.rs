@@ -80,7 +80,7 @@ fn conflicts(options: &Options, table: Table, wanted: &[(String, String)], found
         conflicts.push(format!("it is read by {is}, not by {should}: the objects are of another format"));
     }
     let keys: Vec<(String, String)> = named_types(&found["PartitionKeys"]);
-    if !keys.iter().map(|(name, kind)| (name.as_str(), kind.as_str())).eq(desired::keys(table).iter().copied()) {
+    if !keys.iter().map(|(name, kind)| (name.as_str(), kind.as_str())).eq(desired::keys(table)) {
         conflicts.push(format!("its partitions are {keys:?}, not {:?}", desired::keys(table)));
     }
     for (column, kind) in named_types(&storage["Columns"]) {

@@ -272,7 +272,7 @@ fn the_view_says_what_it_reads() {
     let text = input["ViewOriginalText"].as_str().unwrap();
     let packed = text.strip_prefix("/* Presto View: ").unwrap().strip_suffix(" */").unwrap();
     let json: Value = serde_json::from_slice(&aws_smithy_types::base64::decode(packed).unwrap()).unwrap();
-    assert_eq!(json["schema"], "finflow");
+    assert_eq!((&json["schema"], &json["runAsInvoker"]), (&json!("finflow"), &json!(true)));
     assert!(json["originalSql"].as_str().unwrap().contains(r#"FROM "finflow"."trades" UNION ALL"#));
     assert_eq!(json["columns"][1], json!({"name": "timestamp", "type": "timestamp(3)"}));
 }

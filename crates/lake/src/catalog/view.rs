@@ -43,6 +43,8 @@ pub(super) fn input(options: &Options) -> Value {
         "catalog": options.catalog,
         "schema": options.database,
         "columns": columns,
+        // Whoever asks reads the tables with their own rights; Trino refuses a view that does not say whose.
+        "runAsInvoker": true,
     });
     let text = format!("/* Presto View: {} */", base64::encode(definition.to_string()));
     json!({
