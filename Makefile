@@ -50,6 +50,10 @@ soak-kubernetes: ## The same with fifty rolling restarts and kills under ten min
 e2e-acl: ## Every stage on a Kafka with TLS, SCRAM and ACLs, each with just its rights (needs ../shared/stack)
 	deploy/e2e/acl.sh
 
+.PHONY: e2e-trino
+e2e-trino: ## Query what the pipeline stored and cataloged with Trino (needs ../shared/stack)
+	.ci/trino
+
 .PHONY: lint
 lint: ## Check format and lints
 	$(CARGO) fmt --all --check

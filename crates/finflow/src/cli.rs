@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::lake_args::LakeArgs;
 use crate::up::speed::Speed;
 
 #[derive(Debug, Parser)]
@@ -32,6 +33,11 @@ pub enum Command {
     Topics(TopicsCommand),
     /// Ask the parts of a running pipeline whether they are well
     Doctor(DoctorArgs),
+    /// Check the lake against its claims, and the stored metrics against the stored events
+    Verify(VerifyArgs),
+    /// Make the lake's tables known to Athena, Trino and their like
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
 }
 
 #[derive(Debug, Args)]
@@ -155,6 +161,54 @@ pub struct DoctorArgs {
     /// Ask again until all are well, at most this long
     #[arg(long, value_name = "TIME", default_value = "0s")]
     pub wait: harness::Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// A setting of aggregate that the metrics were made with, as in docs/config.md
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Check claims and objects only
+    #[arg(long)]
+    pub no_metrics: bool,
+    /// The report as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CatalogCommand {
+    /// Create database, tables and view in Glue, or add to them what is missing
+    Apply(CatalogApplyArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CatalogApplyArgs {
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Name of the database
+    #[arg(long, value_name = "NAME", default_value = "finflow")]
+    pub database: String,
+    /// The Glue to ask [default: that of AWS in the region of the lake]
+    #[arg(long, value_name = "URL")]
+    pub glue_endpoint: Option<String>,
+    /// First day that is queried; objects that are older widen the range by themselves
+    #[arg(long, value_name = "DAY", default_value = "2024-01-01")]
+    pub from: String,
+    /// Name of the catalog in queries, for the view
+    #[arg(long, value_name = "NAME", default_value = "awsdatacatalog")]
+    pub catalog: String,
+    /// Register every partition that has objects, for engines that do not compute them
+    #[arg(long)]
+    pub register: bool,
+    /// Define a crawler with this role, too; the tables do not need one
+    #[arg(long, value_name = "ROLE")]
+    pub crawler_role: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

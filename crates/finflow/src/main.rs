@@ -1,12 +1,15 @@
 //! `finflow`: every stage by itself, and all of them in one process.
 
+mod catalog;
 mod cli;
 mod doctor;
+mod lake_args;
 mod replay;
 mod settings;
 mod tail;
 mod topics;
 mod up;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -55,6 +58,8 @@ fn main() -> ExitCode {
         Command::Tail(args) => tail::main(args),
         Command::Topics(command) => topics::main(command),
         Command::Doctor(args) => doctor::main(&args),
+        Command::Verify(args) => verify::main(args),
+        Command::Catalog(command) => catalog::main(command),
     }
 }
 

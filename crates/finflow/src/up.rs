@@ -11,6 +11,8 @@ mod report;
 pub mod speed;
 mod stages;
 
+pub use stages::WATCHED;
+
 use std::process::ExitCode;
 use std::time::Instant;
 

@@ -243,7 +243,7 @@ fn content_type(claim: &Claim) -> &'static str {
 }
 
 /// `3-5,9`; cut when it grows beyond what metadata may hold.
-fn ranges(offsets: &[i64]) -> String {
+pub(crate) fn ranges(offsets: &[i64]) -> String {
     let mut text = String::new();
     let mut rest = offsets;
     while let Some(&first) = rest.first() {

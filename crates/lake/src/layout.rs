@@ -56,6 +56,22 @@ impl Paths {
         format!("{}{:019}", self.claims(source), i64::MAX - start)
     }
 
+    /// The claims of all chains begin with this.
+    pub fn all_claims(&self) -> String {
+        format!("{}_claims/", self.prefix)
+    }
+
+    /// The chain and the start of the claim under a key; `None` for what is no claim's key.
+    pub fn parse_claim(&self, key: &str) -> Option<(Source, i64)> {
+        let below = key.strip_prefix(&self.all_claims())?;
+        let (topic, rest) = below.split_once('/')?;
+        let (topic, topic_id) = topic.split_once('~')?;
+        let (partition, inverse) = rest.split_once('/')?;
+        let source = Source::new(topic, topic_id, partition.parse().ok()?);
+        let start = i64::MAX - inverse.parse::<i64>().ok().filter(|inverse| *inverse >= 0)?;
+        (self.claim(&source, start) == key).then_some((source, start))
+    }
+
     /// The object used to find out whether the store honours `If-None-Match`.
     pub fn probe(&self) -> String {
         format!("{}_claims/_probe", self.prefix)
@@ -135,6 +151,16 @@ mod tests {
         );
         let keys: Vec<_> = [0, 1, 99, 10_000, i64::MAX].map(|start| paths.claim(&source(), start)).into();
         assert!(keys.iter().rev().is_sorted(), "{keys:?}");
+    }
+
+    #[test]
+    fn a_claim_key_reads_back() {
+        let paths = Paths::new("a/b");
+        for start in [0, 1, i64::MAX] {
+            assert_eq!(paths.parse_claim(&paths.claim(&source(), start)), Some((source(), start)));
+        }
+        assert_eq!(paths.parse_claim(&paths.probe()), None);
+        assert_eq!(paths.parse_claim("a/b/_claims/raw~id/0/7"), None, "not as it is written");
     }
 
     #[test]

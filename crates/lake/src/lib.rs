@@ -11,18 +11,21 @@
 
 mod adoption;
 pub mod bucket;
+pub mod catalog;
 mod chain;
 pub mod claim;
 mod config;
 mod format;
 mod layout;
 mod patient;
+pub mod queries;
 mod range;
 mod read;
 mod row;
 mod runs;
 mod s3;
 mod table;
+pub mod verify;
 
 pub use adoption::{Adoption, Progress};
 pub use bucket::{Bucket, BucketError, Trouble};

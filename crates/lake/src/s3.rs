@@ -80,7 +80,7 @@ impl S3 {
     }
 }
 
-async fn shared_config(config: &S3Config) -> SdkConfig {
+pub(crate) async fn shared_config(config: &S3Config) -> SdkConfig {
     let http_client = if config.endpoint.starts_with("http://") {
         Builder::new().build_http()
     } else {

@@ -148,7 +148,7 @@ fn ns(ns: i64) -> Duration {
 
 impl Config {
     /// What the windows are asked for; reads the files of the calendars.
-    pub(crate) fn options(&self) -> Result<Options, AggregateError> {
+    pub fn options(&self) -> Result<Options, AggregateError> {
         let calendars = self.calendars.iter().map(|path| calendar(path)).collect::<Result<_, _>>()?;
         Ok(Options {
             windows: self.windows.clone(),

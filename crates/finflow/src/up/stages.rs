@@ -14,6 +14,9 @@ use super::speed::Speed;
 use crate::cli::UpArgs;
 use crate::settings::{Loaded, Settings, Tool};
 
+/// Settings of aggregate where somebody looks on.
+pub const WATCHED: [(&str, &str); 2] = [("emit", "both"), ("windows", "1s,1m,5m/1m")];
+
 pub struct Configs {
     ingest: Loaded<ingest::Config>,
     aggregate: Loaded<aggregate::Config>,
@@ -44,7 +47,7 @@ impl Configs {
         let mut aggregate = stage(1);
         if !args.once {
             // A first look must not wait for the end of a minute.
-            aggregate.own.extend([("emit", "both".to_owned()), ("windows", "1s,1m,5m/1m".to_owned())]);
+            aggregate.own.extend(WATCHED.map(|(key, value)| (key, value.to_owned())));
         }
         Ok(Configs {
             ingest: ingest_settings(args, stage(0))?.load("ingest")?,

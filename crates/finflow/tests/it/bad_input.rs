@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::finflow::{State, assert_balanced, outcome, produced, summary};
 use crate::index::write_index;
 use crate::lake;
+use crate::verify::assert_verified;
 
 fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -97,6 +98,7 @@ fn bad_rows_are_counted_and_kept_and_the_rest_goes_on() {
     assert_eq!(produced(&summary, "dead-letter-queue"), 6, "{summary}");
     assert_eq!(lake::rows(state.path(), "dead_letters").len(), 6);
     assert_eq!(lake::rows(state.path(), "bars").len(), 30);
+    assert_verified(state.path());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use market::{Metrics, Span};
 
 use crate::finflow::{State, assert_balanced, outcome, produced};
 use crate::lake;
+use crate::verify::assert_verified;
 
 const CAPTURES: [(&str, u64); 4] = [
     ("spot_btcusdt_20240808", 9_757),
@@ -118,6 +119,7 @@ fn four_captures_in_one_run_mix_no_markets() {
     assert_eq!(count("BINANCE:BTCUSDT"), 9_757 + 10_147);
     assert_eq!(count("BINANCE:ETHUSDT"), 6_106);
     assert_eq!(count("BINANCE_USDM:BTCUSDT"), 21_313);
+    assert_verified(state.path());
 }
 
 /// Each pass of a loop moves times and ids on by the span of the file: nothing is late, nothing is a duplicate.
@@ -133,4 +135,6 @@ fn a_looped_capture_has_no_late_and_no_duplicate() {
     let rows = lake::rows(state.path(), "trades");
     let ids: BTreeSet<&str> = rows.iter().filter_map(|row| row["trade_id"].as_str()).collect();
     assert_eq!(ids.len(), rows.len());
+    let report = assert_verified(state.path());
+    assert!(report["metrics"]["compared"].as_u64() > Some(0), "{report}");
 }

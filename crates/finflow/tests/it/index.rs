@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::finflow::{State, assert_balanced, outcome, produced, summary};
 use crate::lake;
+use crate::verify::assert_verified;
 
 const HEADER: &str = "Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD\n";
 
@@ -45,6 +46,7 @@ fn every_row_is_in_kafka_once_and_on_s3_once() {
     lake::assert_once(&rows);
     let hsi = rows.iter().filter(|row| row["symbol"] == "HSI").count();
     assert_eq!(hsi, 400);
+    assert_verified(state.path());
 }
 
 #[test]
@@ -63,6 +65,7 @@ fn the_whole_data_set() {
     check_facts(&lake::rows(state.path(), "bars"), &facts);
     let objects = lake::objects(state.path(), "bars").len();
     assert!(objects <= 500, "{objects} objects");
+    assert_verified(state.path());
     assert_eq!(summary["store"]["rows"].as_u64().expect("rows"), 104_224 + stored_besides(&summary), "{summary}");
 }
 

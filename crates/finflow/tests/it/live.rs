@@ -13,6 +13,7 @@ use crate::finflow::State;
 use crate::lake;
 use crate::restart::signal;
 use crate::stages::{Process, get};
+use crate::verify::assert_verified;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const BARS: &str = "/v1/bars?symbol=BINANCE:BTCUSDT&window=1s&limit=1";
@@ -74,9 +75,8 @@ fn the_demo_runs_until_ctrl_c_and_goes_on_the_next_time() {
         eventually(DEADLINE, "new objects", || (lake::objects(state.path(), "trades").len() > stored).then_some(()));
         live.interrupt();
         stored = lake::objects(state.path(), "trades").len();
-        for table in ["trades", "metrics", "alerts", "dead_letters"] {
-            lake::assert_once(&lake::rows(state.path(), table));
-        }
+        let report = assert_verified(state.path());
+        assert!(report["metrics"]["compared"].as_u64() > Some(0), "{report}");
         assert_whole(&lake::rows(state.path(), "trades"));
     }
 }

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod binance;
+mod catalog;
 mod deploy;
 mod disk;
 mod docs;
@@ -23,3 +24,4 @@ mod tables;
 mod tidy;
 mod tools;
 mod traces;
+mod verify;

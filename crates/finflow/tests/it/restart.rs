@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::finflow::{State, assert_balanced_since, ends, produced};
 use crate::index::write_index;
 use crate::lake;
+use crate::verify::assert_verified;
 
 const ROWS: u32 = 900;
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -63,6 +64,7 @@ fn assert_whole(state: &State, file: &str) {
     assert_eq!(produced(&again, "raw-market-data"), 0, "{again}");
     assert_balanced_since(&again, &ends(&summary));
     assert_eq!(lake::rows(state.path(), "bars").len() as u32, ROWS);
+    assert_verified(state.path());
 }
 
 #[test]

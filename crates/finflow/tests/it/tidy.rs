@@ -87,7 +87,9 @@ fn only_streams_names_the_kafka_client() {
 
 #[test]
 fn only_lake_names_the_aws_sdk() {
-    only("aws_sdk_s3", &["crates/lake", "crates/devs3/tests", "services/store/tests"]);
+    for name in ["aws_sdk_s3", "aws_sigv4"] {
+        only(name, &["crates/lake", "crates/devs3/tests", "services/store/tests"]);
+    }
 }
 
 #[test]

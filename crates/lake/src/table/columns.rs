@@ -7,7 +7,7 @@
 //! Columns may be added, as [`Absent::Null`] or [`Absent::Omit`], since older objects lack them. None may be renamed,
 //! removed or given another type: a test reads an object of the first version.
 
-use super::Table;
+use super::{Grain, Table};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
@@ -260,6 +260,15 @@ impl Table {
             Table::DeadLetters => DEAD_LETTERS,
         };
         own.iter().chain(COORDINATES)
+    }
+
+    /// Names of the columns that its folders spell out; all are text.
+    pub fn partition_columns(self) -> &'static [&'static str] {
+        match self.grain() {
+            Grain::Hour => &["dt", "hour"],
+            Grain::Day => &["dt"],
+            Grain::Year => &["year"],
+        }
     }
 
     /// The column that decides the partition of a row.

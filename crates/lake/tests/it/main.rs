@@ -1,6 +1,7 @@
 //! The lake from outside: the protocol under every interleaving of two writers, and the S3 client against servers.
 
 mod docs;
+mod glue;
 mod model;
 mod s3;
 mod world;

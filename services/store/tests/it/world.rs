@@ -172,8 +172,19 @@ impl World {
     }
 
     /// Every offset of the partition below `end` is in exactly one object, or declared: the promise itself, by plain
-    /// listing and reading.
+    /// listing and reading; and the audit finds nothing wrong in the whole lake.
     pub fn assert_exactly_once(&self, topic: &str, partition: i32, end: i64) {
+        let client = self.client();
+        let differences = runtime().block_on(async {
+            let paths = Paths::new(&self.config.s3.prefix);
+            let mut audit = lake::verify::Audit::open(client, paths).await.expect("the claims are listed");
+            for source in audit.sources() {
+                audit.check(&source, |_, _| ()).await.expect("the chain is read");
+            }
+            audit.strays().await.expect("the objects are listed");
+            audit.differences
+        });
+        assert_eq!(differences, []);
         let mut found: BTreeMap<i64, Vec<String>> = BTreeMap::new();
         for row in self.rows() {
             if row.json["_topic"] == topic && row.json["_partition"] == partition {

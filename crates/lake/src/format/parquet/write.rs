@@ -45,7 +45,7 @@ pub(super) fn file_without(mut cells: Cells, group_rows: usize, names: &[&str]) 
     use parquet::schema::types::Type;
     let keep: Vec<bool> = cells.table.columns().map(|column| !names.contains(&column.name)).collect();
     let full = schema(cells.table);
-    let fields = full.get_fields().iter().zip(&keep).filter_map(|(field, keep)| keep.then(|| field.clone()));
+    let fields = full.get_fields().iter().zip(&keep).filter(|(_, keep)| **keep).map(|(field, _)| field.clone());
     let schema = Type::group_type_builder("trades").with_fields(fields.collect()).build()?;
     let order = order(&cells);
     let mut keep = keep.into_iter();
