@@ -21,7 +21,8 @@ words! {
     /// How far the input of a window can be trusted.
     Quality {
         Complete = "complete",
-        /// The first trades of the window were never seen.
+        /// The first trades of the window were never seen; or a trade was taken back so late that it may still be the open, high, low or
+        /// close, or could not be taken out at all.
         Partial = "partial",
         /// A gap overlaps it, and what is missing has not come.
         Gap = "gap",
@@ -39,7 +40,7 @@ words! {
         Precision = "precision",
         /// Bars do not tell at which prices their volume was traded.
         FromBars = "from_bars",
-        /// The window has no trade: its price is that of the last trade before it.
+        /// The window has no trade: its price is that of the last trade before it, or it has none since every trade was taken back.
         NoTrades = "no_trades",
     }
 }
@@ -61,6 +62,8 @@ words! {
         NoSide = "no_side",
         /// All trades came so late that their neighbours were gone.
         Late = "late",
+        /// A trade of the window was taken back after its neighbours were gone.
+        Amended = "amended",
     }
 }
 

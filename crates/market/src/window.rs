@@ -22,6 +22,9 @@
 //! Trades are told apart by (venue, symbol, trade id), never by value. Ties of event time are ordered by numeric trade id, else by
 //! offset. Trades of zero size move prices, never volume. Formulas of TWAP and volatility: `path.rs`.
 //!
+//! **Amendments.** A trade that its venue takes back is taken out of the windows that are not final, a corrected one takes its place:
+//! `book/amend.rs`.
+//!
 //! **Silence.** Asked for, windows without a trade carry the last price on: `book/carry.rs`.
 //!
 //! **Trends.** Asked for, moving averages over the closing prices of the bars: `trend.rs`.
@@ -30,9 +33,11 @@
 
 pub mod layout;
 
+mod amendment;
 mod book;
 mod bytes;
 mod cut;
+mod edges;
 mod fold;
 mod gaps;
 mod options;
@@ -40,8 +45,10 @@ mod pane;
 mod path;
 mod record;
 mod seen;
+mod tail;
 mod trend;
 
+pub use amendment::{Amendment, Right};
 pub use bytes::StateError;
 pub use fold::{Counts, Emit, Empty, Fold, Input, Moment, Options, Outcome, Rollup};
 pub use gaps::Hole;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use harness::Registry;
 use harness::prom::IntGauge;
 use market::codec::TradeRef;
-use market::window::{Counts, Fold, Hole, Input, Moment, Options, Outcome as Folded, StateError};
+use market::window::{Amendment, Counts, Fold, Hole, Input, Moment, Options, Outcome as Folded, StateError};
 use market::{Bar, Event, EventRef, Metrics, Reason};
 use streams::stateful::{Changelog, Outbox, Outcome, Settings, Stage, Tick};
 use streams::{Record, header};
@@ -18,11 +18,14 @@ use crate::error::AggregateError;
 use crate::observe::{self, Observe};
 
 /// Why a trade is set aside that is a record of ours.
-pub const REASONS: [&str; 2] = [LATE, FUTURE];
+pub const REASONS: [&str; 3] = [LATE, FUTURE, UNKNOWN];
 /// No window takes the trade any more.
 const LATE: &str = "late";
 /// The venue's clock was this far ahead of ours, or the record is wrong: either way it must not move a watermark.
 const FUTURE: &str = "future_timestamp";
+
+/// A cancel or a correction of a trade that was never folded here, or was taken back before.
+const UNKNOWN: &str = "unknown_trade";
 
 /// Ticks are never closer than this, however short the throttle.
 const SHORTEST_TICK: std::time::Duration = std::time::Duration::from_millis(10);
@@ -164,6 +167,21 @@ impl Aggregator {
         self.outcome(outcome, record, &bar.symbol, || watermark().map(|mark| mark - bar.start), out)
     }
 
+    /// A cancel or a correction. It moves no watermark, so its own time is not looked at.
+    fn amend(
+        &mut self,
+        part: &mut Part,
+        amendment: &Amendment<'_>,
+        record: &Record<'_>,
+        out: &mut Outbox<'_>,
+    ) -> Outcome {
+        let outcome = part.fold.amend(amendment);
+        let symbol = amendment.symbol;
+        let time = amendment.trade_time;
+        let watermark = || part.fold.watermark(symbol);
+        self.outcome(outcome, record, symbol, || Some(watermark()? - time?), out)
+    }
+
     /// What the loop is told, and the dead letters.
     fn outcome(
         &self,
@@ -185,6 +203,18 @@ impl Aggregator {
                 let detail = format!("event time is {} ms behind the watermark", behind / 1_000_000);
                 out.dead_letter(record, LATE, &detail);
                 Outcome::Late
+            }
+            Folded::Doubtful => {
+                self.observe.late(record, symbol, behind().unwrap_or(0));
+                let detail = "the trade is kept no more, and its time, price and quantity are not repeated or are not \
+                              those of the trade: open windows that may hold it say `partial`";
+                out.dead_letter(record, LATE, detail);
+                Outcome::Late
+            }
+            Folded::Unknown => {
+                self.observe.invalid(record, UNKNOWN, "no such trade was folded, or it was taken back before");
+                out.dead_letter(record, UNKNOWN, "no such trade was folded, or it was taken back before");
+                Outcome::Invalid
             }
             Folded::NoRollup => {
                 self.observe.unfolded_bar(record, symbol, observe::NO_ROLLUP);
@@ -288,6 +318,12 @@ impl Stage for Aggregator {
             Ok(EventRef::Other(Event::Gap(gap))) => {
                 part.fold.gap(&gap.symbol, Hole::of(&gap));
                 Outcome::OtherKind
+            }
+            Ok(EventRef::Other(Event::Cancel(cancel))) => {
+                self.amend(part, &Amendment::of_cancel(&cancel, record.offset), record, out)
+            }
+            Ok(EventRef::Other(Event::Correction(correction))) => {
+                self.amend(part, &Amendment::of_correction(&correction, record.offset), record, out)
             }
             Ok(EventRef::Other(_)) => Outcome::OtherKind,
             Err(error) => self.invalid(record, error.reason, &error.detail, out),

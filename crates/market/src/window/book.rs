@@ -22,8 +22,10 @@ use super::gaps::{Gaps, Hole};
 use super::pane::{Folded, Pane};
 use super::path::{Order, Step, Tick};
 use super::seen::{Id, Seen};
+use super::tail::{self, Kept};
 use super::trend::Trend;
 
+mod amend;
 mod bar;
 mod carry;
 mod close;
@@ -43,7 +45,7 @@ pub(crate) struct Book {
     venues: Vec<Box<str>>,
     grids: Vec<Lane>,
     /// Trades that can still get a new neighbour, in order.
-    tail: VecDeque<Tick>,
+    tail: VecDeque<Kept>,
     /// The last trade that cannot.
     settled: Option<(i64, Decimal)>,
     /// The latest accepted event time.
@@ -60,6 +62,8 @@ pub(crate) struct Book {
     /// The final bars of each window, where averages are asked for.
     trends: Vec<Trend>,
     seen: Seen,
+    /// Trades that were taken back, and corrections that were made.
+    void: Seen,
     /// Times in which the venue's stream is known to be broken.
     gaps: Gaps,
     clock: Clock,
@@ -113,7 +117,7 @@ struct Saved {
     /// Stretches that changed since.
     changed: BTreeSet<i64>,
     /// Stretches that are being restored.
-    restored: BTreeMap<i64, Vec<Tick>>,
+    restored: BTreeMap<i64, Vec<Kept>>,
     /// Saved panes that are gone, as their keys name them.
     gone: Vec<String>,
 }
@@ -139,6 +143,7 @@ impl Book {
                 settings.layout.windows.iter().map(|_| Trend::new(&settings.averages)).collect()
             },
             seen: Seen::default(),
+            void: Seen::default(),
             gaps: Gaps::default(),
             clock: Clock::default(),
             saved: Saved::default(),
@@ -177,7 +182,7 @@ impl Book {
             for grid in 0..self.grids.len() {
                 self.add(settings, grid, &folded);
             }
-            self.insert_tick(settings, folded.tick);
+            self.keep(settings, &folded, identity);
         } else if !self.add_late(settings, &folded, counts) {
             return Outcome::Late;
         }
@@ -249,30 +254,35 @@ impl Book {
     /// A trade behind the horizon: only grids with a window that is not final take it. Returns whether any does.
     fn add_late(&mut self, settings: &Settings, folded: &Folded, counts: &mut Counts) -> bool {
         let (time, horizon) = (folded.tick.order.time, self.horizon(settings));
-        for (window, missed) in settings.layout.windows.iter().zip(&mut counts.late_for_window) {
-            let (first, last) = (window.next_end(time), window.last_end(time).min(horizon));
-            if first <= last {
-                *missed += ((last - first) / window.slide) as u64 + 1;
-            }
-        }
+        self.count_missed(settings, time, counts);
         // Nothing is due up to the watermark. What this trade makes of windows that ended before it is not told.
         self.fired = self.fired.max(self.watermark);
         let mut taken = false;
         for grid in 0..self.grids.len() {
             if settings.layout.last_end(grid, time) > horizon {
                 self.add(settings, grid, folded);
+                let pane = self.grids[grid].holding(time);
+                pane.into_iter().for_each(|pane| pane.settle_late(folded.tick));
                 taken = true;
             }
         }
         taken
     }
 
-    fn insert_tick(&mut self, settings: &Settings, tick: Tick) {
-        let at = match self.tail.back() {
-            Some(last) if last.order > tick.order => self.tail.partition_point(|t| t.order < tick.order),
-            _ => self.tail.len(),
-        };
-        self.tail.insert(at, tick);
+    /// Counts the windows of this time that are final.
+    fn count_missed(&self, settings: &Settings, time: i64, counts: &mut Counts) {
+        let horizon = self.horizon(settings);
+        for (window, missed) in settings.layout.windows.iter().zip(&mut counts.late_for_window) {
+            let (first, last) = (window.next_end(time), window.last_end(time).min(horizon));
+            if first <= last {
+                *missed += ((last - first) / window.slide) as u64 + 1;
+            }
+        }
+    }
+
+    fn keep(&mut self, settings: &Settings, folded: &Folded, id: Option<(u8, Id)>) {
+        let Folded { tick, quantity, side, .. } = *folded;
+        self.tail.insert(tail::place(&self.tail, tick.order), Kept { tick, quantity, side, id });
         if !self.saved.slots.is_empty() {
             self.saved.changed.insert(floor(tick.order.time, settings.slot));
         }
@@ -299,7 +309,7 @@ impl Book {
 
     /// Gives the trades behind `horizon` their final place in the order.
     fn settle(&mut self, horizon: i64) {
-        while let Some(tick) = self.tail.front() {
+        while let Some(Kept { tick, .. }) = self.tail.front() {
             let to = (tick.order.time, tick.price);
             if to.0 >= horizon {
                 break;
@@ -307,8 +317,7 @@ impl Book {
             let step = Step::new(self.settled.unwrap_or(to), to);
             for lane in &mut self.grids {
                 if let Some(pane) = lane.holding(to.0) {
-                    pane.path.push(to, &step);
-                    pane.dirty = true;
+                    pane.settle(*tick, &step);
                 }
             }
             self.settled = Some(to);

@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::price::{Price, Quantity};
 use crate::span::Span;
 
+use super::amendment::Amendment;
 use super::book::{Book, Key, OLDEST, VERSION};
 use super::bytes::{Reader, StateError};
 use super::gaps::Hole;
@@ -77,6 +78,10 @@ pub enum Outcome {
     Late,
     /// Its time is so near to the end of 64 bits that windows around it have no ends.
     OutOfRange,
+    /// An amendment of a trade that was never folded, or is not known any more.
+    Unknown,
+    /// An amendment of a trade that is kept no more, and that does not say what the trade was: windows that may hold it say `partial`.
+    Doubtful,
     /// A bar of a length that no roll-up is asked for.
     NoRollup,
     /// A bar that lies across the border of every window it would belong to.
@@ -177,6 +182,22 @@ impl Fold {
         let at = self.book(shelf, &bar.symbol);
         let outcome = self.books[at].bar(&self.shelves[shelf].settings, bar, offset, &mut self.counts, out);
         if matches!(outcome, Outcome::Folded | Outcome::Duplicate) {
+            self.touch(at);
+        }
+        outcome
+    }
+
+    /// Takes a trade back, or corrects it. Windows that held it are told anew with the next tick; their watermark does not move.
+    pub fn amend(&mut self, amendment: &Amendment<'_>) -> Outcome {
+        if amendment.trade_time.is_some_and(|time| !(-FURTHEST..=FURTHEST).contains(&time)) {
+            return Outcome::OutOfRange;
+        }
+        self.restored();
+        let Some(at) = self.shelves[TRADES].index.get(amendment.symbol).map(|at| *at as usize) else {
+            return Outcome::Unknown;
+        };
+        let outcome = self.books[at].amend(&self.shelves[TRADES].settings, amendment, &mut self.counts);
+        if matches!(outcome, Outcome::Folded | Outcome::Doubtful) {
             self.touch(at);
         }
         outcome

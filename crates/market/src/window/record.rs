@@ -6,6 +6,7 @@ use crate::metrics::{Bars, ClosedBy, Input, Metrics, Quality, Reasons, Undefined
 use crate::price::{Price, Quantity};
 use crate::wide::Wide;
 
+use super::edges::Edges;
 use super::fold::Settings;
 use super::gaps::State;
 use super::pane::Sums;
@@ -123,25 +124,47 @@ fn blank(settings: &Settings, place: &Place<'_>, told: Told) -> Metrics {
 }
 
 /// What trades and bars tell alike; the rest is undefined.
-fn common(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
-    let Content { place, sums, .. } = content;
-    let change_pct = change_pct(sums.open.price, sums.close.price);
+fn common(settings: &Settings, content: &Content<'_>, edges: &Edges, told: Told) -> Metrics {
+    let Edges { open, close, low, high } = *edges;
+    let change_pct = change_pct(open.price, close.price);
     Metrics {
-        open: Some(Price::new(sums.open.price)),
-        high: Some(Price::new(sums.high)),
-        low: Some(Price::new(sums.low)),
-        close: Some(Price::new(sums.close.price)),
-        volume: size(sums.volume),
-        min: Some(Price::new(sums.low)),
-        max: Some(Price::new(sums.high)),
+        open: Some(Price::new(open.price)),
+        high: Some(Price::new(high)),
+        low: Some(Price::new(low)),
+        close: Some(Price::new(close.price)),
+        volume: size(content.sums.volume),
+        min: Some(Price::new(low)),
+        max: Some(Price::new(high)),
         change_pct,
-        reasons: Reasons { change_pct: reason(change_pct, no_change(sums.open.price)), ..Reasons::default() },
-        quality: place.coverage.quality(sums.backfilled),
+        reasons: Reasons { change_pct: reason(change_pct, no_change(open.price)), ..Reasons::default() },
+        ..provenance(settings, content, told)
+    }
+}
+
+/// Where it comes from, and nothing of prices.
+fn provenance(settings: &Settings, Content { place, sums, .. }: &Content<'_>, told: Told) -> Metrics {
+    let coverage = Coverage { partial: place.coverage.partial || sums.lost.edges, ..place.coverage };
+    Metrics {
+        partial: coverage.partial,
+        quality: coverage.quality(sums.backfilled),
         input: Input { partition: settings.partition, first_offset: sums.first_offset, last_offset: sums.last_offset },
         late: sums.late,
         duplicate: sums.duplicate,
         backfilled: sums.backfilled,
         ..blank(settings, place, told)
+    }
+}
+
+/// A window of which every trade was taken back.
+fn taken_back(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
+    let none = Some(Undefined::NoTrades);
+    let reasons =
+        Reasons { quote_volume: None, twap: none, average: none, change_pct: none, volatility: none, buy_volume: none };
+    Metrics {
+        quote_volume: Some(Decimal::ZERO),
+        vwap_reason: Some(VwapReason::NoTrades),
+        reasons,
+        ..provenance(settings, content, told)
     }
 }
 
@@ -179,7 +202,8 @@ pub(crate) fn carried(settings: &Settings, place: &Place<'_>, last: &Tick, told:
 
 pub(crate) fn metrics(settings: &Settings, content: &Content<'_>, told: Told) -> Metrics {
     let Content { sums, path, .. } = *content;
-    let common = common(settings, content, told);
+    let Some(edges) = &sums.edges else { return taken_back(settings, content, told) };
+    let common = common(settings, content, edges, told);
     if let Some(interval) = settings.bars {
         return rolled_up(interval, sums, common);
     }
@@ -188,16 +212,18 @@ pub(crate) fn metrics(settings: &Settings, content: &Content<'_>, told: Told) ->
     let no_vwap = if sums.volume.is_zero() { VwapReason::ZeroVolume } else { VwapReason::Precision };
     let trades = i64::try_from(sums.trades).unwrap_or(i64::MAX);
     let quote_volume = exact(sums.quote.product_sum());
-    let twap = path.twap(common.window_end);
+    let lost = sums.lost;
+    let twap = path.twap(common.window_end).filter(|_| !lost.path);
     let average = exact(sums.prices.divide(Wide::count(trades)));
-    let volatility = path.volatility().and_then(|v| Decimal::from_f64(v, VOLATILITY_DIGITS));
-    let buy_volume = (sums.sided > 0).then(|| size(sums.buys));
+    let volatility = path.volatility().and_then(|v| Decimal::from_f64(v, VOLATILITY_DIGITS)).filter(|_| !lost.path);
+    let buy_volume = (sums.sided > 0 && !lost.sides).then(|| size(sums.buys));
+    let unless = |lost: bool, why: Undefined| if lost { Undefined::Amended } else { why };
     let reasons = Reasons {
         quote_volume: reason(quote_volume, Undefined::Precision),
-        twap: reason(twap, path.no_twap()),
+        twap: reason(twap, unless(lost.path, path.no_twap())),
         average: reason(average, Undefined::Precision),
-        volatility: reason(volatility, path.no_volatility()),
-        buy_volume: reason(buy_volume, Undefined::NoSide),
+        volatility: reason(volatility, unless(lost.path, path.no_volatility())),
+        buy_volume: reason(buy_volume, unless(lost.sides, Undefined::NoSide)),
         ..common.reasons
     };
     Metrics {

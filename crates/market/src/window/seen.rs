@@ -39,6 +39,16 @@ impl Id {
         Self(if aligned { (since / interval.ns().unsigned_abs()).into() } else { 1 << 127 | u128::from(since) })
     }
 
+    /// All of it, for state that is written down.
+    pub fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// What [`Id::bits`] gave.
+    pub fn of_bits(bits: u128) -> Self {
+        Self(bits)
+    }
+
     /// The id as a number, where it is one: the order of trades at the same instant.
     pub fn number(self) -> Option<u64> {
         u64::try_from(self.0).ok()
@@ -189,7 +199,13 @@ pub(crate) struct Seen {
 
 impl Seen {
     pub fn contains(&self, venue: u8, id: Id) -> bool {
-        self.buckets.iter().rev().any(|b| b.venues.get(usize::from(venue)).is_some_and(|ids| ids.contains(id.0)))
+        self.bucket_of(venue, id).is_some()
+    }
+
+    /// The start of the stretch of time that its trade is of.
+    pub fn bucket_of(&self, venue: u8, id: Id) -> Option<i64> {
+        let has = |b: &&Bucket| b.venues.get(usize::from(venue)).is_some_and(|ids| ids.contains(id.0));
+        self.buckets.iter().rev().find(has).map(|b| b.start)
     }
 
     /// How many of the numeric ids from `first` to `last` it contains, of whatever venue; at most as many as there are.

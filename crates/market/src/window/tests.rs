@@ -7,6 +7,7 @@ use crate::price::{Price, Quantity};
 
 use super::*;
 
+mod amend;
 mod batch;
 mod old_state;
 mod properties;

@@ -46,6 +46,8 @@ impl Book {
     pub(super) fn last_before(&self, grid: usize, start: i64) -> Option<Tick> {
         let lane = &self.grids[grid];
         let before = lane.panes.partition_point(|pane| pane.start < start);
-        before.checked_sub(1).map(|at| lane.panes[at].sums.close).or(lane.last)
+        // A pane of which every trade was taken back has no price.
+        let edges = lane.panes.range(..before).rev().find_map(|pane| pane.sums.edges);
+        edges.map(|edges| edges.close).or(lane.last)
     }
 }

@@ -79,7 +79,7 @@ impl Book {
             while lane.panes.front().is_some_and(|p| settings.layout.last_end(grid, p.start) <= horizon) {
                 let pane = lane.panes.pop_front().expect("the loop has just looked at it");
                 if settings.carries {
-                    lane.last = Some(pane.sums.close);
+                    lane.last = pane.sums.edges.map(|edges| edges.close).or(lane.last);
                 }
                 if pane.saved {
                     self.saved.gone.push(format!("pane/{}/{}", settings.layout.grids[grid].name, pane.start));
@@ -89,7 +89,9 @@ impl Book {
         let grids = 0..settings.layout.grids.len();
         // The last instant of a bucket decides: as long as a window can take it, its copies must be known.
         let last = |start: i64| start.saturating_add(settings.bucket - 1);
-        self.seen.drop_while(|start| grids.clone().all(|grid| settings.layout.last_end(grid, last(start)) <= horizon));
+        for ids in [&mut self.seen, &mut self.void] {
+            ids.drop_while(|start| grids.clone().all(|grid| settings.layout.last_end(grid, last(start)) <= horizon));
+        }
         let first = self.grids.iter().enumerate().filter_map(|(grid, lane)| Some((grid, lane.panes.front()?.start)));
         self.due = first.map(|(grid, start)| self.next_due(settings, grid, start)).min().unwrap_or(i64::MAX);
         if settings.carries && self.fired != NEVER {
@@ -196,16 +198,14 @@ impl Book {
             sums.join(&pane.sums);
             path.join(&pane.path);
         }
-        let unsettled = self.tail.partition_point(|t| t.order.time < start);
-        for tick in self.tail.range(unsettled..).take_while(|t| t.order.time < end) {
+        let unsettled = self.tail.partition_point(|kept| kept.tick.order.time < start);
+        for tick in self.tail.range(unsettled..).map(|kept| &kept.tick).take_while(|tick| tick.order.time < end) {
             path.append((tick.order.time, tick.price));
         }
         let place = record::Place { symbol: &self.symbol, window, start, coverage };
         let content = record::Content { place, sums: &sums, path: &path };
-        out.push(Metrics {
-            averages: self.averages(settings, walk, window, end),
-            ..record::metrics(settings, &content, told)
-        });
+        let record = record::metrics(settings, &content, told);
+        out.push(Metrics { averages: self.averages(settings, walk, window, end), ..record });
         let version = self.version(settings, walk, window, start);
         let by_clock = is_final && closed_by == Some(ClosedBy::Clock);
         self.marks.insert((window, start), Mark { next_rev: next_rev + 1, version, by_clock });

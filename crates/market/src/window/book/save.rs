@@ -8,16 +8,17 @@
 //! | `head` | times, what was told, and the tail while it is short |
 //! | `pane/<grid>/<start>` | one pane; the grid by the length of its panes, or by its window |
 //! | `ids/<venue>/<bucket>/<chunk>` | ranges of trade ids |
+//! | `void/<venue>/<bucket>/<chunk>` | ranges of ids of trades that were taken back |
 //! | `tail/<start>` | a stretch of a tail that is long |
 //! | `trend/<window>` | closes of final bars, for moving averages |
 //!
-//! Version 1 named grids in the head by their length, and knew no last trade of a grid and no ids of gaps; it is read, and written anew
-//! as version 2 with the next change.
+//! Version 1 named grids in the head by their length, and knew no last trade of a grid and no ids of gaps; it is read, and written
+//! anew with the next change. Version 2 kept of the tail only what orders trades and their prices, and of a pane no edges of its settled part.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{Book, Mark, Pane, Tick};
+use super::{Book, Kept, Mark, Pane, Tick};
 use crate::decimal::Decimal;
 use crate::interval::Interval;
 use crate::span::Span;
@@ -26,10 +27,11 @@ use crate::window::cut::floor;
 use crate::window::fold::Settings;
 use crate::window::gaps::Gaps;
 use crate::window::layout::Window;
+use crate::window::tail;
 use crate::window::trend::Trend;
 
 /// The version byte of every value.
-pub(crate) const VERSION: u8 = 2;
+pub(crate) const VERSION: u8 = 3;
 /// The oldest version that is still read.
 pub(crate) const OLDEST: u8 = 1;
 /// A tail of up to this many trades is kept in the head.
@@ -39,7 +41,7 @@ const INLINE: usize = 64;
 pub(crate) enum Part<'a> {
     Head,
     Pane { grid: &'a str, start: i64 },
-    Ids { venue: u8, bucket: i64, chunk: u32 },
+    Ids { void: bool, venue: u8, bucket: i64, chunk: u32 },
     Tail { start: i64 },
     Trend { window: Span },
 }
@@ -67,7 +69,8 @@ impl<'a> Key<'a> {
         let part = match words.next()? {
             "head" => Part::Head,
             "pane" => Part::Pane { grid: words.next()?, start: words.next()?.parse().ok()? },
-            "ids" => Part::Ids {
+            ids @ ("ids" | "void") => Part::Ids {
+                void: ids == "void",
                 venue: words.next()?.parse().ok()?,
                 bucket: words.next()?.parse().ok()?,
                 chunk: words.next()?.parse().ok()?,
@@ -110,6 +113,8 @@ impl Book {
         }
         self.seen
             .save(VERSION, |bucket, venue, chunk, value| put(&format!("{prefix}ids/{venue}/{bucket}/{chunk}"), value));
+        self.void
+            .save(VERSION, |bucket, venue, chunk, value| put(&format!("{prefix}void/{venue}/{bucket}/{chunk}"), value));
         self.save_tail(settings, prefix, &mut w, &mut put);
         w.bytes.clear();
         w.byte(VERSION);
@@ -127,16 +132,14 @@ impl Book {
     ) {
         let mut slots = BTreeSet::new();
         if self.tail.len() > INLINE {
-            let ticks = self.tail.make_contiguous();
-            for stretch in
-                ticks.chunk_by(|a, b| floor(a.order.time, settings.slot) == floor(b.order.time, settings.slot))
-            {
-                let slot = floor(stretch[0].order.time, settings.slot);
+            let slot_of = |kept: &Kept| floor(kept.tick.order.time, settings.slot);
+            for stretch in self.tail.make_contiguous().chunk_by(|a, b| slot_of(a) == slot_of(b)) {
+                let slot = slot_of(&stretch[0]);
                 slots.insert(slot);
                 if self.saved.changed.contains(&slot) || !self.saved.slots.contains(&slot) {
                     w.bytes.clear();
                     w.byte(VERSION);
-                    write_ticks(stretch.iter(), w);
+                    tail::write(stretch.iter(), w);
                     put(&format!("{prefix}tail/{slot}"), Some(&w.bytes));
                 }
             }
@@ -178,7 +181,7 @@ impl Book {
             w.byte(mark.by_clock.into());
         }
         self.gaps.write(w);
-        write_ticks(self.tail.iter().take(if self.saved.slots.is_empty() { usize::MAX } else { 0 }), w);
+        tail::write(self.tail.iter().take(if self.saved.slots.is_empty() { usize::MAX } else { 0 }), w);
     }
 
     /// Takes back one part; `None` takes it away again. [`Book::restored`] must follow the last.
@@ -202,7 +205,7 @@ impl Book {
                 };
                 lane.panes.retain(|p| p.start != start);
                 if let Some(r) = value {
-                    lane.panes.push_back(Pane::read(start, r)?);
+                    lane.panes.push_back(Pane::read(start, version, r)?);
                     r.end()?;
                 }
             }
@@ -218,15 +221,19 @@ impl Book {
                     (_, None) => {}
                 }
             }
-            (Part::Ids { venue, bucket, chunk }, Some(r)) => {
-                self.seen.restore(bucket, venue, chunk, r)?;
+            (Part::Ids { void, venue, bucket, chunk }, value) => {
+                let ids = if void { &mut self.void } else { &mut self.seen };
+                let Some(r) = value else {
+                    ids.forget(bucket, venue, chunk);
+                    return Ok(());
+                };
+                ids.restore(bucket, venue, chunk, r)?;
                 r.end()?;
             }
-            (Part::Ids { venue, bucket, chunk }, None) => self.seen.forget(bucket, venue, chunk),
             (Part::Tail { start }, value) => {
                 self.saved.restored.remove(&start);
                 if let Some(r) = value {
-                    self.saved.restored.insert(start, read_ticks(r)?);
+                    self.saved.restored.insert(start, tail::read(version, r)?);
                     r.end()?;
                 }
             }
@@ -273,7 +280,7 @@ impl Book {
             }
         }
         self.gaps = Gaps::read(version, r)?;
-        self.tail = read_ticks(r)?.into();
+        self.tail = tail::read(version, r)?.into();
         r.end()
     }
 
@@ -282,15 +289,16 @@ impl Book {
         let horizon = self.horizon(settings);
         for (slot, ticks) in std::mem::take(&mut self.saved.restored) {
             self.saved.slots.insert(slot);
-            self.tail.extend(ticks.into_iter().filter(|t| t.order.time >= horizon));
+            self.tail.extend(ticks.into_iter().filter(|kept| kept.tick.order.time >= horizon));
         }
         // Slots may have been cut otherwise by other settings: all are written again.
         self.saved.changed.clone_from(&self.saved.slots);
-        self.tail.make_contiguous().sort_unstable_by_key(|t| t.order);
+        self.tail.make_contiguous().sort_unstable_by_key(|kept| kept.tick.order);
         for lane in &mut self.grids {
             lane.panes.make_contiguous().sort_unstable_by_key(|p| p.start);
         }
         self.seen.restored();
+        self.void.restored();
         self.drop_over(settings);
     }
 }

@@ -54,9 +54,16 @@ impl Book {
     }
 
     fn close_of(&self, settings: &Settings, window: usize, start: i64) -> Option<Decimal> {
-        let closes = self.panes(settings, window, start).map(|pane| pane.sums.close);
-        let close = closes.max_by_key(|close| close.order);
-        close.or_else(|| self.last_before(settings.layout.windows[window].grid, start)).map(|close| close.price)
+        let mut panes = self.panes(settings, window, start).peekable();
+        if panes.peek().is_none() {
+            return self.last_before(settings.layout.windows[window].grid, start).map(|last| last.price);
+        }
+        // A window of which every trade was taken back has no close and carries none.
+        panes
+            .filter_map(|pane| pane.sums.edges)
+            .map(|edges| edges.close)
+            .max_by_key(|close| close.order)
+            .map(|close| close.price)
     }
 
     /// A number that differs as the averages do.

@@ -1,7 +1,7 @@
 //! The same metrics computed the plain way: sort the trades of a window, then look at all of them. Shares no code with the fold
 //! but the exact numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::average::{Average, AverageKind};
@@ -20,6 +20,17 @@ fn sort_key(p: &Print) -> (i64, u64, i64) {
 
 /// Every window that holds a trade, as [`content`] leaves it, and those that carry a price.
 pub(crate) fn metrics(symbol: &str, prints: &[Print], options: &Options, config: &str) -> Vec<Metrics> {
+    metrics_without(symbol, prints, &BTreeSet::new(), options, config)
+}
+
+/// The same where the trades at the offsets `void` were taken back: windows that hold others too know only those.
+pub(crate) fn metrics_without(
+    symbol: &str,
+    prints: &[Print],
+    void: &BTreeSet<i64>,
+    options: &Options,
+    config: &str,
+) -> Vec<Metrics> {
     let spans = &options.windows;
     let first = prints.iter().map(|p| p.time).min().unwrap_or(0);
     let mut windows: BTreeMap<(Span, i64, i64), Vec<&Print>> = BTreeMap::new();
@@ -36,27 +47,53 @@ pub(crate) fn metrics(symbol: &str, prints: &[Print], options: &Options, config:
             silences(*span, latest - options.out_of_orderness_ns - options.lateness_ns, &mut windows);
         }
     }
-    let mut sorted: Vec<&Print> = prints.iter().collect();
+    let mut sorted: Vec<&Print> = prints.iter().filter(|p| !void.contains(&p.offset)).collect();
     sorted.sort_by_key(|p| sort_key(p));
-    let records = windows.into_iter().map(|((span, start, end), mut trades)| {
+    let records = windows.into_iter().filter_map(|((span, start, end), mut trades)| {
         trades.sort_by_key(|p| sort_key(p));
+        let had_some = !trades.is_empty();
+        trades.retain(|p| !void.contains(&p.offset));
         if trades.is_empty() {
-            let last = sorted[sorted.partition_point(|p| p.time < start) - 1];
+            // One that was cancelled tells no price; one that carries needs a trade before it.
+            let before = sorted.partition_point(|p| p.time < start).checked_sub(1);
+            let last = match had_some {
+                true => prints.iter().find(|p| p.time >= start && p.time < end)?,
+                false => sorted[before?],
+            };
             let one = record(symbol, span, (start, end), &[last], false, config);
             let none = (Quantity::ZERO, Some(Decimal::ZERO), None, Some(VwapReason::NoTrades));
             let (volume, quote_volume, vwap, vwap_reason) = none;
             let carried = Metrics { volume, quote_volume, vwap, vwap_reason, twap: None, average: None, ..one };
             let none = Some(Undefined::NoTrades);
             let reasons = Reasons { twap: none, average: none, buy_volume: none, ..carried.reasons };
-            return Metrics { trade_count: 0, buy_volume: None, reasons, ..carried };
+            let carried = Metrics { trade_count: 0, buy_volume: None, reasons, ..carried };
+            let of_change = Reasons { change_pct: none, ..reasons };
+            let partial = start < first;
+            return Some(match had_some {
+                true => Metrics {
+                    open: None,
+                    high: None,
+                    low: None,
+                    close: None,
+                    min: None,
+                    max: None,
+                    change_pct: None,
+                    reasons: of_change,
+                    partial,
+                    quality: if partial { Quality::Partial } else { Quality::Complete },
+                    ..carried
+                },
+                false => carried,
+            });
         }
-        record(symbol, span, (start, end), &trades, start < first, config)
+        Some(record(symbol, span, (start, end), &trades, start < first, config))
     });
     let mut records: Vec<Metrics> = records.collect();
     for of_span in records.chunk_by_mut(|a, b| a.window == b.window) {
-        let closes: Vec<Decimal> = of_span.iter().map(|r| r.close.unwrap().get()).collect();
-        for (at, record) in of_span.iter_mut().enumerate() {
-            record.averages = options.averages.iter().map(|a| (*a, average(*a, &closes[..=at]))).collect();
+        let mut closes: Vec<Decimal> = Vec::new();
+        for record in of_span {
+            closes.extend(record.close.map(Price::get));
+            record.averages = options.averages.iter().map(|a| (*a, average(*a, &closes))).collect();
         }
     }
     records

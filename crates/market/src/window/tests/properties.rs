@@ -7,14 +7,14 @@ use crate::metrics::{Reasons, Undefined};
 use crate::span::Span;
 
 /// `PROPTEST_CASES` asks for more.
-fn cases() -> ProptestConfig {
+pub(super) fn cases() -> ProptestConfig {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
     ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(asked.unwrap_or(96)) }
 }
 
-const SYMBOL: &str = "BINANCE:BTCUSDT";
+pub(super) const SYMBOL: &str = "BINANCE:BTCUSDT";
 
-fn spans(texts: &[&str]) -> Vec<Span> {
+pub(super) fn spans(texts: &[&str]) -> Vec<Span> {
     texts.iter().map(|t| t.parse().unwrap()).collect()
 }
 
@@ -31,7 +31,7 @@ fn some_windows() -> impl Strategy<Value = Vec<Span>> {
 }
 
 /// Options, and how much later than in order a trade may come and still be in time.
-fn some_options() -> impl Strategy<Value = Options> {
+pub(super) fn some_options() -> impl Strategy<Value = Options> {
     let times = (prop_oneof![Just(0), Just(2 * S), Just(20 * S)], prop_oneof![Just(0), Just(S), Just(90 * S)]);
     let emit = prop_oneof![Just(Emit::OnClose), Just(Emit::OnUpdate), Just(Emit::Both)];
     let empty = prop_oneof![Just(Empty::None), Just(Empty::Carry)];
@@ -54,7 +54,7 @@ fn some_options() -> impl Strategy<Value = Options> {
 }
 
 #[derive(Clone, Debug)]
-struct Raw {
+pub(super) struct Raw {
     wait: i64,
     cents: i64,
     size: i64,
@@ -63,7 +63,7 @@ struct Raw {
     delay: f64,
 }
 
-fn some_trades(most: usize) -> impl Strategy<Value = Vec<Raw>> {
+pub(super) fn some_trades(most: usize) -> impl Strategy<Value = Vec<Raw>> {
     // Several in one millisecond, dense seconds, and silences of minutes.
     let wait = prop_oneof![4 => Just(0), 4 => 0..S, 2 => 0..10 * S, 1 => 0..400 * S];
     let side = prop_oneof![Just(None), Just(Some(Side::Buy)), Just(Some(Side::Sell))];
@@ -76,7 +76,7 @@ fn some_trades(most: usize) -> impl Strategy<Value = Vec<Raw>> {
 }
 
 /// Trades in the order of their times, then as they come: each delayed by its share of `allowed`.
-fn prints(raw: &[Raw], start: i64, allowed: i64) -> Vec<Print> {
+pub(super) fn prints(raw: &[Raw], start: i64, allowed: i64) -> Vec<Print> {
     let mut time = start;
     let mut prints: Vec<(i64, Print)> = Vec::new();
     for (id, raw) in raw.iter().enumerate() {
@@ -90,7 +90,7 @@ fn prints(raw: &[Raw], start: i64, allowed: i64) -> Vec<Print> {
     (0..).zip(prints).map(|(offset, (_, print))| Print { offset, ..print }).collect()
 }
 
-fn feed(fold: &mut Fold, prints: &[Print], out: &mut Vec<Metrics>) -> Vec<Outcome> {
+pub(super) fn feed(fold: &mut Fold, prints: &[Print], out: &mut Vec<Metrics>) -> Vec<Outcome> {
     prints.iter().map(|p| fold.trade(&p.input(SYMBOL), out)).collect()
 }
 
@@ -103,13 +103,13 @@ fn finals(options: &Options, prints: &[Print]) -> Vec<Metrics> {
 }
 
 /// As the batch computes it: volatility is compared apart.
-fn without_volatility(record: &Metrics) -> Metrics {
+pub(super) fn without_volatility(record: &Metrics) -> Metrics {
     let reasons = Reasons { volatility: None, ..record.reasons };
     Metrics { volatility: None, reasons, ..content(record) }
 }
 
 /// Starts before 1970, at a boundary, in our time, and an hour before New York closes for Thanksgiving.
-fn some_start() -> impl Strategy<Value = i64> {
+pub(super) fn some_start() -> impl Strategy<Value = i64> {
     prop_oneof![Just(-157_420_800 * S - 17), Just(0), Just(1_723_161_255_342_000_000), Just(1_732_737_600 * S)]
 }
 
@@ -164,6 +164,12 @@ proptest! {
             let mut log = Log::new();
             for (i, print) in arrived.iter().enumerate() {
                 outcomes.push(fold.trade(&print.input(SYMBOL), &mut out));
+                if i % 9 == 4 {
+                    let of = &arrived[i - i % 7];
+                    let right = (i % 2 == 0).then(|| amend::right(i, print.price));
+                    fold.amend(&amend::of(of, i % 4 > 0, right, print.offset));
+                    fold.tick(Moment { now: print.time, caught_up: false, ending: false }, &mut out);
+                }
                 if i % 31 == 5 {
                     fold.gap(SYMBOL, Hole { from: print.time - S, to: print.time + S, ids: (i % 2 == 0).then_some((60, 90)) });
                 }
@@ -206,6 +212,10 @@ proptest! {
             let mut now = start;
             for (i, print) in arrived.iter().enumerate() {
                 fold.trade(&print.input(SYMBOL), &mut out);
+                if i % 9 == 4 {
+                    let right = (i % 2 == 0).then(|| amend::right(i, print.price));
+                    fold.amend(&amend::of(&arrived[i - i % 7], i % 4 > 0, right, print.offset));
+                }
                 if i % 13 == 3 {
                     fold.gap(SYMBOL, Hole { from: print.time - 30 * S, to: print.time - 10 * S, ids: Some((i as u64, i as u64 + 20)) });
                 }
