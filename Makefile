@@ -54,3 +54,7 @@ soak-outage: ## A broker and an S3 that are away for a minute in the middle of a
 soak-simulation: ## A hundred thousand simulated histories of the transactional loop, and as many of the aggregator (half an hour)
 	FINFLOW_SIM_HISTORIES=100000 $(CARGO) test --locked -p streams --test it simulation -- --nocapture
 	FINFLOW_SIM_HISTORIES=50000 $(CARGO) test --locked -p aggregate --lib simulation -- --nocapture
+
+.PHONY: soak-feeds
+soak-feeds: ## A thousand seeded histories of disconnects per live venue (ten minutes)
+	FINFLOW_TEST_HISTORIES=1000 $(CARGO) test --locked -p ingest --test it histories_of -- --nocapture
