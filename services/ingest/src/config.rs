@@ -138,8 +138,8 @@ const DOCS: &[(&str, &str)] = &[
     ("live.memory", "Events that wait for Kafka, in memory. What does not fit is dropped, and declared as a gap."),
     ("finnhub.api_key", "Key of Finnhub; FINNHUB_API_KEY sets it, too."),
     ("massive.api_key", "Key of Massive (Polygon)."),
-    ("alpaca.api_key", "Key of Alpaca, and its secret:"),
-    ("alpaca.api_secret", "Secret of Alpaca's key."),
+    ("alpaca.api_key", "Key of Alpaca."),
+    ("alpaca.api_secret", "The secret that belongs to it."),
 ];
 
 impl Default for Config {

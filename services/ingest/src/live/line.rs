@@ -33,7 +33,8 @@ pub struct Line {
     continuity: Continuity,
     address: String,
     orders: HashMap<LinkId, Sender<Order>>,
-    told: (Sender<(LinkId, Told)>, Receiver<(LinkId, Told)>),
+    tells: Sender<(LinkId, Told)>,
+    told: Receiver<(LinkId, Told)>,
     queue: Arc<Queue>,
     metrics: FeedMetrics,
     clock: Arc<dyn Clock>,
@@ -82,6 +83,7 @@ impl Line {
         });
         // Told apart from those of any other line and process.
         let session = ctx.clock.now_ns().unsigned_abs() + u64::from(first.bytes().fold(0u8, u8::wrapping_add));
+        let (tells, told) = mpsc::channel(FRAMES);
         Line {
             feed: index,
             name: feed.name.clone(),
@@ -90,7 +92,8 @@ impl Line {
             coverage,
             continuity: feed.limits.continuity,
             orders: HashMap::new(),
-            told: mpsc::channel(FRAMES),
+            tells,
+            told,
             queue,
             metrics,
             clock: ctx.clock.clone(),
@@ -113,7 +116,7 @@ impl Line {
             tokio::select! {
                 () = shutdown.wait() => break,
                 () = drain.wait() => break,
-                told = self.told.1.recv() => {
+                told = self.told.recv() => {
                     let Some((link, told)) = told else { break };
                     self.told(link, told);
                 }
@@ -122,7 +125,7 @@ impl Line {
             self.tick();
         }
         // What has been read is not lost to the stop.
-        while let Ok((link, told)) = self.told.1.try_recv() {
+        while let Ok((link, told)) = self.told.try_recv() {
             if let Told::Frame(frame) = told {
                 self.frame(link, &frame);
             }
@@ -285,7 +288,7 @@ impl Line {
                 Output::Open(link) => {
                     let (sender, orders) = mpsc::channel(64);
                     self.orders.insert(link, sender);
-                    tokio::spawn(socket::run(link, self.address.clone(), self.told.0.clone(), orders));
+                    tokio::spawn(socket::run(link, self.address.clone(), self.tells.clone(), orders));
                 }
                 Output::Send(link, text) => self.order(link, Order::Send(text)),
                 Output::Ping(link) => self.order(link, Order::Ping),

@@ -42,7 +42,7 @@ pub fn restore(
 ) -> streams::Result<Vec<Coverage>> {
     let keys: Vec<String> = feeds.iter().map(|feed| FeedId::live(&feed.name).key()).collect();
     let checkpoints = checkpoints(env, kafka, places, &keys)?;
-    let mut known: Vec<Coverage> = feeds.iter().map(|feed| folded(feed)).collect();
+    let mut known: Vec<Coverage> = feeds.iter().map(folded).collect();
     for (coverage, key) in known.iter_mut().zip(&keys) {
         if let Some(checkpoint) = checkpoints.get(key) {
             coverage.take_saved(&checkpoint.symbols);
@@ -78,7 +78,7 @@ pub fn restore(
 }
 
 /// A coverage that only remembers.
-pub fn folded(feed: &LiveFeed) -> Coverage {
+fn folded(feed: &LiveFeed) -> Coverage {
     Coverage::new(feed.limits.continuity, Patience::default())
 }
 
