@@ -98,3 +98,7 @@ bench-latency: ## Produce to visible at 5,000 messages/s beside Kafka Streams, a
 .PHONY: bench-restore
 bench-restore: ## Time to read back the state of 10,000 symbols with five windows (needs ../shared/bench)
 	bench/restore.sh
+
+.PHONY: soak-feeds
+soak-feeds: ## A thousand seeded histories of disconnects per live venue (ten minutes)
+	FINFLOW_TEST_HISTORIES=1000 $(CARGO) test --locked -p ingest --test it histories_of -- --nocapture

@@ -48,8 +48,8 @@ pub struct UpArgs {
     /// Address of the page and the API [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
-    /// Files to read: PATH, NAME=FORMAT:PATH, `demo` (recorded trades inside this program) or `synthetic` [default:
-    /// demo]
+    /// What to read: PATH, NAME=FORMAT:PATH, `demo` (recorded trades inside this program), `synthetic`, or live venues
+    /// such as `binance` [default: demo]
     #[arg(long, value_name = "FILE|NAME", num_args = 1..)]
     pub feed: Vec<String>,
     /// How fast: a factor of the recorded speed (`1`, `60`), `N/s` records per second, `sample`, or `max`

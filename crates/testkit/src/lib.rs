@@ -2,11 +2,12 @@
 //!
 //! A test asks for [`Brokers`] or [`S3`] and gets the embedded one, or the real one that `FINFLOW_TEST_BROKERS` or
 //! `FINFLOW_TEST_S3` names; the test itself does not know which. Names come from [`unique`], so that tests run side by
-//! side on one real server. For what a broker shows by luck only there is [`simulation`].
+//! side on one real server. Fake venues are in [`venues`]. For what a broker shows by luck only there is [`simulation`].
 
 mod fixtures;
 mod parts;
 pub mod simulation;
+pub mod venues;
 mod wait;
 
 pub use fixtures::{shared, testdata};

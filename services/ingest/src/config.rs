@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use harness::{Common, Duration, Flag};
+use harness::{ByteSize, Common, Duration, Flag, Secret};
 use serde::{Deserialize, Serialize};
 use streams::KafkaConfig;
 
-pub use crate::spec::{Feed, Format};
+pub use crate::spec::Feed;
 
 /// The settings of one ingest process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,6 +32,54 @@ pub struct Config {
     pub quotes: bool,
     pub progress: Progress,
     pub checkpoint_every: Duration,
+    pub live: Live,
+    pub finnhub: Key,
+    pub massive: Key,
+    pub alpaca: KeyPair,
+}
+
+/// How live connections are kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Live {
+    pub handshake: Duration,
+    pub acknowledgement: Duration,
+    pub backoff_least: Duration,
+    pub backoff_most: Duration,
+    pub healthy: Duration,
+    pub reorder: Duration,
+    pub quiet: Duration,
+    pub symbol_silence: Duration,
+    pub memory: ByteSize,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Key {
+    pub api_key: Secret,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KeyPair {
+    pub api_key: Secret,
+    pub api_secret: Secret,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Live {
+            handshake: Duration::from_secs(10),
+            acknowledgement: Duration::from_secs(10),
+            backoff_least: Duration::from_millis(500),
+            backoff_most: Duration::from_secs(60),
+            healthy: Duration::from_secs(30),
+            reorder: Duration::from_secs(1),
+            quiet: Duration::from_secs(5),
+            symbol_silence: Duration::from_secs(60),
+            memory: ByteSize::mib(64),
+        }
+    }
 }
 
 const DOCS: &[(&str, &str)] = &[
@@ -72,6 +120,26 @@ const DOCS: &[(&str, &str)] = &[
         "checkpoint_every",
         "Time between two checkpoints: a restart after a crash looks through what was produced since the last.",
     ),
+    ("live.handshake", "A venue that has not answered a handshake for so long is tried again."),
+    ("live.acknowledgement", "The same for a subscription, or a key, that was sent."),
+    (
+        "live.backoff_least",
+        "The longest wait before the first new connection; it doubles with each that fails. Jitter takes any part of it.",
+    ),
+    ("live.backoff_most", "The longest wait before any."),
+    ("live.healthy", "All symbols served for so long: waits start over."),
+    ("live.reorder", "How long a trade id that was passed over may still come before a gap is declared."),
+    ("live.quiet", "How long a gap waits for the trade that ends it, after the symbol is served again."),
+    (
+        "live.symbol_silence",
+        "A symbol from which nothing has come for so long, and for twenty times its usual wait, is counted as silent; of Finnhub, which \
+         acknowledges nothing, it is asked for again.",
+    ),
+    ("live.memory", "Events that wait for Kafka, in memory. What does not fit is dropped, and declared as a gap."),
+    ("finnhub.api_key", "Key of Finnhub; FINNHUB_API_KEY sets it, too."),
+    ("massive.api_key", "Key of Massive (Polygon)."),
+    ("alpaca.api_key", "Key of Alpaca."),
+    ("alpaca.api_secret", "The secret that belongs to it."),
 ];
 
 impl Default for Config {
@@ -95,6 +163,10 @@ impl Default for Config {
             quotes: false,
             progress: Progress::default(),
             checkpoint_every: Duration::from_secs(5),
+            live: Live::default(),
+            finnhub: Key::default(),
+            massive: Key::default(),
+            alpaca: KeyPair::default(),
         }
     }
 }
@@ -182,7 +254,7 @@ impl harness::Config for Config {
     const FLAGS: &'static [Flag] = &[
         Flag::BROKERS,
         Flag::OUT,
-        Flag::own("feed", "feeds", "[NAME=][FORMAT:]PATH[,…]", "What to replay"),
+        Flag::own("feed", "feeds", "VENUE|[NAME=][FORMAT:]PATH[,…]", "What to read: live venues, or files"),
         Flag::own("speed", "speed", "N|max", "Replay N times as fast as recorded, or as fast as possible"),
         Flag::own("rate", "rate", "N", "Replay N rows per second, evenly"),
         Flag::own("sample", "sample", "", "Produce one random row each second"),
@@ -202,8 +274,11 @@ impl harness::Config for Config {
         if self.feeds.is_empty() {
             return Err("no feed given: name at least one file, such as `--feed indexProcessed.csv`".to_owned());
         }
+        if self.feeds.iter().any(Feed::is_live) {
+            crate::live::check(self)?;
+        }
         for feed in &self.feeds {
-            if feed.format != Some(Format::Synthetic) && !Path::new(&feed.path).exists() {
+            if !feed.is_synthetic() && !feed.is_live() && !Path::new(&feed.path).exists() {
                 return Err(format!("feed `{}`: there is no file `{}`", feed.name, feed.path));
             }
         }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use self::backoff::Backoff;
 use self::bucket::Bucket;
 use self::link::{End, Link, Phase};
-use crate::venues::{Limits, Said, Venue};
+use crate::venues::{Acknowledgement, Limits, Said, Venue};
 
 /// Deadlines and waits that are ours to choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub enum Input<'a> {
     Alive(LinkId),
     /// A frame.
     Frame(LinkId, &'a [Said], Option<u64>),
+    /// Nothing comes of these, though they are served. Where subscriptions are not acknowledged they are asked for again.
+    Silent(&'a [String]),
     /// These symbols are wanted from now on, by the venue's own names.
     Desire(&'a BTreeSet<String>),
 }
@@ -186,6 +188,10 @@ impl Connection {
                 }
             }
             Input::Frame(id, said, sequence) => self.frame(id, said, sequence, now, luck, out),
+            Input::Silent(names) if self.limits.acknowledgement == Acknowledgement::None => {
+                self.links.iter_mut().for_each(|link| link.ask_again(names));
+            }
+            Input::Silent(_) => {}
             Input::Desire(desired) => {
                 self.desired = desired.clone();
                 for link in &mut self.links {

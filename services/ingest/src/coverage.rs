@@ -42,11 +42,13 @@ pub struct Patience {
     pub reorder_ns: i64,
     /// For the first trade after a disconnect, which tells where the gap ends.
     pub quiet_ns: i64,
+    /// How long after it was asked for a symbol may not yet be served, where the venue does not say that it is.
+    pub unsure_ns: i64,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience { reorder_ns: 1_000_000_000, quiet_ns: 5_000_000_000 }
+        Patience { reorder_ns: 1_000_000_000, quiet_ns: 5_000_000_000, unsure_ns: 0 }
     }
 }
 
@@ -178,7 +180,7 @@ impl Coverage {
             return;
         }
         self.due = i64::MAX;
-        let (quiet, ahead) = (self.patience.quiet_ns, self.ahead);
+        let (quiet, ahead) = (self.patience.quiet_ns, self.ahead.saturating_add(self.patience.unsure_ns));
         for (symbol, track) in &mut self.tracks {
             let due = match track {
                 Track::Ids(ids) => ids.tick(symbol, now, gaps),
@@ -198,7 +200,10 @@ impl Coverage {
         for (symbol, track) in &mut self.tracks {
             match track {
                 Track::Ids(ids) => drop(ids.tick(symbol, i64::MAX, gaps)),
-                Track::Breaks(breaks) => breaks.close(symbol, now.saturating_add(self.ahead), gaps),
+                Track::Breaks(breaks) => {
+                    let unsure = self.patience.unsure_ns;
+                    breaks.close(symbol, now, unsure, self.ahead, gaps);
+                }
             }
         }
     }

@@ -5,7 +5,10 @@
 //! to `raw-market-data`, keyed by symbol; what cannot be read goes to `dead-letter-queue` with its file, line and reason,
 //! and the rest goes on. Keeps checkpoints in `finflow-leases`.
 //!
-//! Guarantee: every event of a feed is in Kafka once, whatever interrupts the process ([`resume`] says how), as long as
+//! Or reads venues over their WebSockets ([`live`]): what the venue delivered is in Kafka once, and what it did not deliver
+//! is said in `gap` records. One process reads either live feeds or files.
+//!
+//! Guarantee for files: every event of a feed is in Kafka once, whatever interrupts the process ([`resume`] says how), as long as
 //! one process at a time replays a feed. Not covered: a record that retention removed before the restart looked for it.
 //!
 //! A text goes through [`sources`] (decoded, pure), [`reel`] (position, pass), [`shift`] (moved in time), [`pace`] (when),
@@ -20,6 +23,7 @@ mod error;
 mod input;
 mod lines;
 mod listing;
+pub mod live;
 mod observe;
 mod pace;
 mod pipeline;
@@ -52,6 +56,9 @@ pub use writer::{FILE_HEADER, LINE_HEADER};
 /// Replays the feeds of the config. Returns when they have ended and the drain is set (`--until-end`), else at the
 /// shutdown. A feed that failed makes it an error ([`IngestError`]), after the others have ended.
 pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
+    if ctx.config.feeds.iter().any(Feed::is_live) {
+        return live::run(ctx).await;
+    }
     let ready = ctx.health.latch("replaying");
     let worker = ctx.clone();
     let played = ctx.thread("replay", move || start::play(worker, &ready)).await?;

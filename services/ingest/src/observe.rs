@@ -1,5 +1,7 @@
 //! What is worth knowing about ingest: counted here, logged here.
 
+pub mod live;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -56,6 +56,11 @@ impl FeedId {
         Ok(FeedId(hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
+    /// Of a live feed, which has no content to be told by.
+    pub fn live(name: &str) -> FeedId {
+        FeedId(format!("live-{}", name.replace(':', "_")))
+    }
+
     /// Key of the feed's checkpoint.
     pub fn key(&self) -> String {
         format!("{KEY_PREFIX}{self}")

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::times::TimeFormat;
+use crate::venues;
 
 /// One recording (or synthetic market) to replay.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -110,10 +111,12 @@ pub enum Format {
     Jsonl,
     /// A seeded random market.
     Synthetic,
+    /// A venue, over its WebSocket; the path is its name.
+    Live,
 }
 
 impl Format {
-    pub const ALL: [(&'static str, Format); 7] = [
+    pub const ALL: [(&'static str, Format); 8] = [
         ("csv", Format::Csv),
         ("binance", Format::Binance),
         ("coinbase", Format::Coinbase),
@@ -121,6 +124,7 @@ impl Format {
         ("freqtrade", Format::Freqtrade),
         ("jsonl", Format::Jsonl),
         ("synthetic", Format::Synthetic),
+        ("live", Format::Live),
     ];
 
     pub fn named(name: &str) -> Option<Format> {
@@ -150,7 +154,9 @@ impl std::str::FromStr for Feed {
                 feed.name = name.to_owned();
                 rest = path;
             }
-            if let Some((format, path)) = rest.split_once(':')
+            if names_a_venue(rest) {
+                feed.format = Some(Format::Live);
+            } else if let Some((format, path)) = rest.split_once(':')
                 && let Some(format) = Format::named(format)
             {
                 feed.format = Some(format);
@@ -171,9 +177,19 @@ impl std::str::FromStr for Feed {
     }
 }
 
+/// A venue's name alone is its live feed, unless a file is called so.
+fn names_a_venue(text: &str) -> bool {
+    let name = text.split('?').next().unwrap_or_default();
+    venues::NAMES.contains(&name) && !Path::new(name).exists()
+}
+
 impl Feed {
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let value = || Some(value.to_owned());
+        if self.is_live() {
+            self.options.insert(key.to_owned(), value().unwrap_or_default());
+            return Ok(());
+        }
         match key {
             "venue" => self.venue = value(),
             "symbol" if !self.is_synthetic() => self.symbol = value(),
@@ -208,12 +224,19 @@ impl Feed {
         self.format == Some(Format::Synthetic)
     }
 
+    pub fn is_live(&self) -> bool {
+        self.format == Some(Format::Live)
+    }
+
     /// The file's name without its folder.
     pub fn file_name(&self) -> &str {
         Path::new(&self.path).file_name().and_then(|name| name.to_str()).unwrap_or(&self.path)
     }
 
     fn complete(mut self) -> Result<Self, String> {
+        if self.format.is_none() && names_a_venue(&self.path) {
+            self.format = Some(Format::Live);
+        }
         if self.path.is_empty() && !self.is_synthetic() {
             return Err(format!("feed `{}` has no path", self.name));
         }
@@ -292,6 +315,18 @@ mod tests {
         assert_eq!(full.time_format.to_string(), "DD/MM/YYYY");
         assert_eq!(feed("synthetic:AAPL,MSFT?seed=7").options["seed"], "7");
         assert_eq!(feed("synthetic:").name, "synthetic");
+    }
+
+    #[test]
+    fn a_venues_name_is_its_live_feed_unless_a_file_has_it() {
+        let live = feed("binance?symbols=BINANCE:BTCUSDT+BINANCE:ETHUSDT");
+        assert_eq!((live.name.as_str(), live.path.as_str(), live.is_live()), ("binance", "binance", true));
+        assert_eq!(live.options["symbols"], "BINANCE:BTCUSDT+BINANCE:ETHUSDT");
+        assert_eq!(feed("second=kraken").name, "second");
+        assert!(feed("second=kraken").is_live() && feed("live:kraken").is_live());
+        assert!(!feed("binance:frames.gz").is_live(), "a recording of its frames");
+        let map: Feed = serde_json::from_str(r#"{"path":"kraken","options":{"symbols":"KRAKEN:BTC/USD"}}"#).unwrap();
+        assert!(map.is_live() && map.options.len() == 1);
     }
 
     #[test]

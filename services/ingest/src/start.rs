@@ -80,7 +80,7 @@ fn open(config: &Config) -> anyhow::Result<(Vec<Reel>, Vec<FeedSummary>)> {
 
 /// A replay waits for Kafka as long as it takes, and never lets a later record pass an earlier one that failed: exact
 /// resume rests on partitions without holes. Both may be set otherwise, at one's own risk.
-fn gapless(config: &KafkaConfig) -> KafkaConfig {
+pub(crate) fn gapless(config: &KafkaConfig) -> KafkaConfig {
     let mut kafka = config.clone();
     for (name, value) in [("message.timeout.ms", "0"), ("enable.gapless.guarantee", "true")] {
         kafka.librdkafka.entry(name.to_owned()).or_insert_with(|| value.to_owned());
@@ -201,7 +201,7 @@ fn set_course(ctx: &Context<Config>, env: &Env, reels: &mut [Reel]) {
 }
 
 /// Tries again while Kafka does not answer.
-fn until_answered<T>(env: &Env, mut ask: impl FnMut() -> streams::Result<T>) -> streams::Result<T> {
+pub(crate) fn until_answered<T>(env: &Env, mut ask: impl FnMut() -> streams::Result<T>) -> streams::Result<T> {
     loop {
         match ask() {
             Err(error) if error.is_retry() => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use testkit::eventually;
+use testkit::venues::{FakeVenue, Kind};
 
 use crate::finflow::State;
 use crate::lake;
@@ -24,8 +25,9 @@ struct Live {
 }
 
 impl Live {
-    fn start(state: &State) -> Live {
+    fn start(state: &State, more: &[&str]) -> Live {
         let mut command = state.up(&["--kafka-addr", "127.0.0.1:0", "--s3-addr", "127.0.0.1:0"]);
+        command.args(more);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("finflow starts");
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
         let page = lines.find_map(|line| Some(line.strip_prefix("page   http://")?.parse().expect("an address")));
@@ -70,7 +72,7 @@ fn the_demo_runs_until_ctrl_c_and_goes_on_the_next_time() {
     let mut newest = String::new();
     let mut stored = 0;
     for _ in 0..2 {
-        let live = Live::start(&state);
+        let live = Live::start(&state, &[]);
         newest = live.bar_after(&newest);
         eventually(DEADLINE, "new objects", || (lake::objects(state.path(), "trades").len() > stored).then_some(()));
         live.interrupt();
@@ -79,6 +81,32 @@ fn the_demo_runs_until_ctrl_c_and_goes_on_the_next_time() {
         assert!(report["metrics"]["compared"].as_u64() > Some(0), "{report}");
         assert_whole(&lake::rows(state.path(), "trades"));
     }
+}
+
+/// A venue that trades all the time, until the run is stopped: its bars are on the page, its trades in the lake.
+#[test]
+fn a_live_venue_is_on_the_page_as_it_trades() {
+    let state = State::new();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let venue = runtime.block_on(FakeVenue::start(Kind::Binance));
+    let feed = format!("binance?symbols=BINANCE:BTCUSDT&url={}", venue.url());
+    runtime.spawn({
+        let venue = venue.clone();
+        async move {
+            loop {
+                venue.trade("BTCUSDT");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    });
+    let live = Live::start(&state, &["--feed", &feed]);
+    let first = live.bar_after("");
+    live.bar_after(&first);
+    eventually(DEADLINE, "objects", || (!lake::objects(state.path(), "trades").is_empty()).then_some(()));
+    live.interrupt();
+    lake::assert_once(&lake::rows(state.path(), "trades"));
+    assert_eq!((venue.opened(), venue.violations()), (1, Vec::new()));
 }
 
 /// The demo is looped unless that makes no sense.

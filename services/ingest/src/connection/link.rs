@@ -195,6 +195,15 @@ impl Link {
         }
     }
 
+    /// Perhaps the venue never heard of these.
+    pub fn ask_again(&mut self, names: &[String]) {
+        for (name, asked) in &mut self.symbols {
+            if *asked == Asked::Granted && names.contains(name) {
+                *asked = Asked::Wanted;
+            }
+        }
+    }
+
     /// The set of symbols has changed.
     pub fn desire(&mut self, desired: &BTreeSet<String>, venue: &dyn Venue, now: Duration, out: &mut Vec<Output>) {
         let gone: Vec<String> = self.symbols.keys().filter(|name| !desired.contains(*name)).cloned().collect();

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Connection, Input, Life, LinkId, Output};
-use crate::venues::{Heard, Limits, Said, of};
+use crate::venues::{Heard, Limits, of};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -272,6 +272,16 @@ fn what_the_venue_drops_is_asked_for_again() {
     let out = bench.frame(1, r#"[{"T":"subscription","trades":["AAPL","GOOGL","MSFT"]}]"#);
     assert_eq!(sent(&out), [r#"{"action":"subscribe","trades":["TSLA"]}"#]);
     assert!(out.contains(&Output::Uncovered("TSLA".to_owned())));
+}
+
+#[test]
+fn a_silent_symbol_is_asked_for_again_only_where_nothing_was_acknowledged() {
+    let mut bench = Bench::of("finnhub");
+    bench.put(Input::Tick);
+    assert_eq!(sent(&bench.put(Input::Opened(1))).len(), 6);
+    let out = bench.put(Input::Silent(&["TSLA".to_owned()]));
+    assert_eq!(out, [Output::Send(1, r#"{"symbol":"TSLA","type":"subscribe"}"#.to_owned())], "and it counts as served");
+    assert_eq!(served().put(Input::Silent(&["BTC/USD".to_owned()])), []);
 }
 
 #[test]

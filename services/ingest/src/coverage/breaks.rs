@@ -83,7 +83,7 @@ impl Breaks {
     }
 
     /// Says a gap whose end no trade has shown. It is served again since `restored` of our clock, of which the venue's may
-    /// be `ahead`: what came after is here.
+    /// be `ahead`, or behind with serving: what came after is here.
     pub fn tick(&mut self, symbol: &str, now: i64, quiet: i64, ahead: i64, gaps: &mut Vec<Gap>) -> i64 {
         let (Some((from, cause)), Some(restored)) = (self.broken, self.restored) else { return i64::MAX };
         let due = restored.saturating_add(quiet);
@@ -95,9 +95,10 @@ impl Breaks {
         i64::MAX
     }
 
-    pub fn close(&mut self, symbol: &str, now: i64, gaps: &mut Vec<Gap>) {
+    pub fn close(&mut self, symbol: &str, now: i64, unsure: i64, ahead: i64, gaps: &mut Vec<Gap>) {
         if let Some((from, cause)) = self.broken.take() {
-            gaps.push(gap(symbol, from, self.restored.unwrap_or(now), cause, now));
+            let end = self.restored.map_or(now, |restored| restored.saturating_add(unsure).min(now));
+            gaps.push(gap(symbol, from, end.saturating_add(ahead), cause, now));
         }
     }
 

@@ -9,7 +9,7 @@ use super::{Coverage, Patience, Verdict};
 use crate::venues::Continuity;
 
 const MS: i64 = 1_000_000;
-const PATIENCE: Patience = Patience { reorder_ns: 1_000 * MS, quiet_ns: 5_000 * MS };
+const PATIENCE: Patience = Patience { reorder_ns: 1_000 * MS, quiet_ns: 5_000 * MS, unsure_ns: 0 };
 
 fn trade(id: Option<u64>, time_ms: i64, old: bool) -> Trade {
     Trade {
@@ -180,6 +180,22 @@ fn without_a_trade_the_gap_ends_where_the_symbol_was_served_again() {
     assert_eq!(bench.gaps(), ["disconnect 140-60040"]);
     bench.plain(70_000, 70_000);
     assert_eq!(bench.gaps(), Vec::<String>::new(), "said once");
+}
+
+/// Nobody says when the subscription took effect: the gap is said to be longer rather than too short.
+#[test]
+fn where_nothing_is_acknowledged_the_gap_ends_later() {
+    let mut bench = Bench::of(Continuity::Nothing);
+    bench.coverage.patience.unsure_ns = 2_000 * MS;
+    bench.plain(100, 100);
+    bench.coverage.uncovered("V:A", GapCause::Disconnect);
+    bench.coverage.covered("V:A", 200 * MS);
+    bench.tick(5_200);
+    assert_eq!(bench.gaps(), ["disconnect 100-2200"]);
+    bench.coverage.uncovered("V:A", GapCause::Disconnect);
+    bench.coverage.covered("V:A", 6_000 * MS);
+    bench.coverage.close(6_500 * MS, &mut bench.gaps);
+    assert_eq!(bench.gaps(), ["disconnect 100-6500"]);
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn source(
             let decode = move |item: &[u8], _: &str, found: &mut Found| freqtrade::decode(item, &owner, found);
             Box::new(ListSource { listing: Listing::new(input), decode })
         }
-        Format::Synthetic => unreachable!("a synthetic feed has no file"),
+        Format::Synthetic | Format::Live => unreachable!("such a feed has no file"),
     })
 }
 

@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod bed;
+mod histories;
+mod live;
 mod outage;
 mod pace;
 mod real_data;

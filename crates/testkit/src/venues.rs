@@ -1,0 +1,283 @@
+//! Fake venues: real WebSocket servers on loopback that speak as the venues do, and fail as a test tells them to.
+//!
+//! A [`FakeVenue`] trades when it is told to, and remembers every trade it made and which of them the client has surely
+//! read: those of a connection that was closed in peace, or on which the client has spoken since. It greets, asks for keys,
+//! acknowledges, repeats snapshots and heartbeats, and enforces one connection per key, as each venue does; it can refuse
+//! handshakes, answer late or with a refusal, cut with or without a close frame, go silent with the socket open, lose,
+//! double and overtake messages. [`script`] makes seeded histories of all that.
+
+pub mod script;
+mod server;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Whose words are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Binance,
+    Coinbase,
+    Advanced,
+    Kraken,
+    Finnhub,
+    Massive,
+    Alpaca,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 7] =
+        [Kind::Binance, Kind::Coinbase, Kind::Advanced, Kind::Kraken, Kind::Finnhub, Kind::Massive, Kind::Alpaca];
+
+    /// Trade ids of a symbol are consecutive.
+    pub fn counts_trades(self) -> bool {
+        matches!(self, Kind::Binance | Kind::Coinbase | Kind::Kraken)
+    }
+
+    fn one_per_key(self) -> bool {
+        matches!(self, Kind::Finnhub | Kind::Massive | Kind::Alpaca)
+    }
+}
+
+/// A trade that was made. The price is the id: where a venue gives no ids it can be told by that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub own_name: String,
+    pub id: u64,
+    pub time_ms: i64,
+    /// The client has it, whatever happens from now on.
+    pub sure: bool,
+}
+
+/// What a connection is told to do.
+enum Order {
+    Text(String),
+    Ping,
+    /// Goodbye with this code; the client's answer is waited for.
+    Close(u16),
+    /// The socket is gone, with nothing said.
+    Abort,
+}
+
+struct Connection {
+    orders: UnboundedSender<Order>,
+    subscribed: BTreeSet<String>,
+    authenticated: bool,
+    /// Says nothing and hears nothing any more.
+    stalled: bool,
+    /// Told to close or to go: the key is free.
+    leaving: bool,
+    sequence: u64,
+    /// Trades sent on it, by their place among those made.
+    sent: Vec<usize>,
+    heard: VecDeque<Instant>,
+}
+
+impl Connection {
+    /// Nothing is sent behind the goodbye.
+    fn close(&mut self, code: u16) {
+        self.subscribed.clear();
+        self.leaving = true;
+        self.orders.send(Order::Close(code)).ok();
+    }
+}
+
+#[derive(Default)]
+struct State {
+    made: Vec<Made>,
+    next_id: BTreeMap<String, u64>,
+    connections: BTreeMap<u64, Connection>,
+    next_connection: u64,
+    refusals: VecDeque<u16>,
+    slow_answers: u32,
+    too_fast: u32,
+    closed: bool,
+    opened: u64,
+    violations: Vec<String>,
+}
+
+#[derive(Clone)]
+pub struct FakeVenue {
+    pub kind: Kind,
+    pub addr: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeVenue {
+    /// Listens on a port of its own.
+    pub async fn start(kind: Kind) -> FakeVenue {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let addr = listener.local_addr().expect("bound");
+        let venue = FakeVenue { kind, addr, state: Arc::default() };
+        tokio::spawn(server::serve(venue.clone(), listener));
+        venue
+    }
+
+    pub fn url(&self) -> String {
+        format!("ws://{}/", self.addr)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the next trade of a symbol and sends it to whoever has subscribed.
+    pub fn trade(&self, own_name: &str) {
+        let index = self.make(own_name);
+        self.send(&[index]);
+    }
+
+    /// Makes a trade and tells nobody yet.
+    pub fn make(&self, own_name: &str) -> usize {
+        let mut state = self.lock();
+        let id = state.next_id.entry(own_name.to_owned()).or_insert(1_000);
+        *id += 1;
+        let id = *id;
+        let last = state.made.iter().rev().find(|made| made.own_name == own_name).map_or(0, |made| made.time_ms);
+        let time_ms = now_ms().max(last);
+        state.made.push(Made { own_name: own_name.to_owned(), id, time_ms, sure: false });
+        state.made.len() - 1
+    }
+
+    /// Sends trades that were made, in this order, in one frame where the venue does that.
+    pub fn send(&self, indexes: &[usize]) {
+        let mut state = self.lock();
+        let trades: Vec<Made> = indexes.iter().map(|index| state.made[*index].clone()).collect();
+        for connection in state.connections.values_mut().filter(|connection| !connection.stalled) {
+            let wanted: Vec<(usize, &Made)> = indexes
+                .iter()
+                .copied()
+                .zip(&trades)
+                .filter(|(_, made)| connection.subscribed.contains(&made.own_name))
+                .collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let trades: Vec<&Made> = wanted.iter().map(|(_, made)| *made).collect();
+            for text in words::trades(self.kind, &trades, &mut connection.sequence) {
+                connection.orders.send(Order::Text(text)).ok();
+            }
+            connection.sent.extend(wanted.iter().map(|(index, _)| *index));
+        }
+    }
+
+    /// Loses a message to all connections: it had its number, where messages have any.
+    pub fn lose_message(&self) {
+        self.lock().connections.values_mut().for_each(|connection| connection.sequence += 1);
+    }
+
+    /// Sends a message to every connection that is not stalled.
+    pub fn say(&self, text: &str) {
+        for connection in self.lock().connections.values().filter(|connection| !connection.stalled) {
+            connection.orders.send(Order::Text(text.to_owned())).ok();
+        }
+    }
+
+    /// What shows that the connection is alive when nothing happens.
+    pub fn heartbeat(&self) {
+        let mut state = self.lock();
+        let last: BTreeMap<String, Made> =
+            state.made.iter().map(|made| (made.own_name.clone(), made.clone())).collect();
+        for connection in state.connections.values_mut().filter(|connection| !connection.stalled) {
+            let texts = words::heartbeat(self.kind, &connection.subscribed, &last, &mut connection.sequence);
+            if texts.is_empty() {
+                connection.orders.send(Order::Ping).ok();
+            }
+            for text in texts {
+                connection.orders.send(Order::Text(text)).ok();
+            }
+        }
+    }
+
+    /// Closes every connection with this code.
+    pub fn close(&self, code: u16) {
+        self.each(|connection| connection.close(code));
+    }
+
+    /// Every socket is gone, with nothing said.
+    pub fn abort(&self) {
+        self.each(|connection| {
+            connection.subscribed.clear();
+            connection.leaving = true;
+            connection.orders.send(Order::Abort).ok();
+        });
+    }
+
+    /// Every connection stays open, and nothing is said or heard on it any more.
+    pub fn stall(&self) {
+        self.each(|connection| connection.stalled = true);
+    }
+
+    fn each(&self, act: impl FnMut(&mut Connection)) {
+        self.lock().connections.values_mut().for_each(act);
+    }
+
+    /// Refuses the next handshakes with these.
+    pub fn refuse(&self, statuses: &[u16]) {
+        self.lock().refusals.extend(statuses);
+    }
+
+    /// Refuses every handshake from now on.
+    pub fn shut(&self) {
+        self.lock().closed = true;
+    }
+
+    /// The next requests are not answered at all.
+    pub fn leave_unanswered(&self, requests: u32) {
+        self.lock().slow_answers = requests;
+    }
+
+    /// The next requests are answered by a refusal for being too many.
+    pub fn call_too_fast(&self, requests: u32) {
+        self.lock().too_fast = requests;
+    }
+
+    /// Somebody else connects with the same key.
+    pub fn take_the_key_away(&self) {
+        match self.kind {
+            // A second connection drops both.
+            Kind::Finnhub => self.abort(),
+            _ => {
+                if let Some(text) = words::evicted(self.kind) {
+                    self.say(text);
+                }
+                self.close(1008);
+            }
+        }
+    }
+
+    /// Whether one live connection at least serves each of these.
+    pub fn serves(&self, own_names: &[String]) -> bool {
+        let state = self.lock();
+        let serves = |name: &String| state.connections.values().any(|c| !c.stalled && c.subscribed.contains(name));
+        own_names.iter().all(serves)
+    }
+
+    /// Connections that have not gone silent.
+    pub fn live_connections(&self) -> usize {
+        self.lock().connections.values().filter(|connection| !connection.stalled).count()
+    }
+
+    /// Handshakes that were granted so far.
+    pub fn opened(&self) -> u64 {
+        self.lock().opened
+    }
+
+    pub fn made(&self) -> Vec<Made> {
+        self.lock().made.clone()
+    }
+
+    /// What the client did that the venue would have punished.
+    pub fn violations(&self) -> Vec<String> {
+        self.lock().violations.clone()
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

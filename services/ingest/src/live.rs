@@ -1,0 +1,80 @@
+//! Live feeds: venues read over their WebSockets.
+//!
+//! Each feed has one or more lines ([`line`]), a task each: the connection's state machine, its sockets, the coverage of
+//! its symbols. What they find goes through a bounded queue ([`queue`]) to one thread ([`pipeline`]) that writes to Kafka.
+//! A line never waits for Kafka: what does not fit into the queue is dropped, and said to be.
+//!
+//! A checkpoint in `finflow-leases` holds what each symbol's stream came to ([`memory`]). A restart reads it, and what was
+//! written after it, and so declares what it missed from each symbol's last record on.
+
+mod feed;
+mod line;
+mod memory;
+mod pipeline;
+mod queue;
+mod silence;
+mod socket;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use harness::Context;
+
+use crate::config::Config;
+use crate::observe::live::Metrics;
+use crate::spec::Feed;
+use crate::summary::Summary;
+
+use self::feed::LiveFeed;
+use self::line::Line;
+use self::pipeline::Pipeline;
+use self::queue::Queue;
+
+/// What is wrong with the live feeds of a config.
+pub fn check(config: &Config) -> Result<(), String> {
+    if !config.feeds.iter().all(Feed::is_live) {
+        return Err("live feeds and files cannot be read by one process: start one for each".to_owned());
+    }
+    config.feeds.iter().try_for_each(|feed| LiveFeed::of(feed, config).map(drop))
+}
+
+/// Reads the venues until the shutdown (or the drain: a live feed has no end of its own).
+pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
+    // Of the connections with TLS. Somebody else in this process may have chosen already.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let feeds: Result<Vec<LiveFeed>, String> =
+        ctx.config.feeds.iter().map(|feed| LiveFeed::of(feed, &ctx.config)).collect();
+    let feeds = Arc::new(feeds.map_err(anyhow::Error::msg)?);
+    let metrics = Metrics::new(&ctx.metrics, feeds.iter().map(|feed| feed.name.as_str()));
+    let queue = Arc::new(Queue::new(usize::try_from(ctx.config.live.memory.bytes()).unwrap_or(usize::MAX)));
+    let ready = ctx.health.latch("reading");
+    let (started, restored) = tokio::sync::oneshot::channel();
+    let writer = ctx.thread("live", {
+        let (ctx, feeds, queue, metrics) = (ctx.clone(), feeds.clone(), queue.clone(), metrics.clone());
+        move || match Pipeline::start(ctx, feeds, queue, metrics)? {
+            Some(pipeline) => pipeline.run(started),
+            None => Ok(Summary::default()),
+        }
+    });
+    let lines = async {
+        // Where each symbol stood must be known before the first trade is judged. None: it stopped before that.
+        let Ok(restored) = restored.await else { return };
+        ready.release();
+        let mut running = tokio::task::JoinSet::new();
+        for (index, feed) in feeds.iter().enumerate() {
+            for part in feed.lines() {
+                let line = Line::new(&ctx, index, feed, part, &restored[index], queue.clone(), metrics.of(index));
+                running.spawn(line.run(ctx.shutdown.clone(), ctx.drain.clone()));
+            }
+        }
+        while let Some(ended) = running.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a line of a feed has broken down");
+                ctx.shutdown.trigger("a line of a live feed has broken down");
+            }
+        }
+        queue.close();
+    };
+    let (summary, ()) = tokio::join!(writer, lines);
+    summary.context("read live feeds")
+}

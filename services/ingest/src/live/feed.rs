@@ -1,0 +1,168 @@
+//! A live feed as it is asked for: `binance?symbols=BINANCE:BTCUSDT+BINANCE:ETHUSDT`, with the venue's limits as the
+//! options change them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::spec::Feed;
+use crate::venues::{self, Limits, Rate, Venue};
+
+pub struct LiveFeed {
+    pub name: String,
+    pub address: String,
+    pub limits: Limits,
+    pub key: String,
+    pub secret: String,
+    /// By the venue's own names.
+    pub symbols: BTreeSet<String>,
+}
+
+impl LiveFeed {
+    /// The error is a sentence that names the problem and what to do.
+    pub fn of(feed: &Feed, config: &Config) -> Result<LiveFeed, String> {
+        let wrong = |what: String| format!("feed `{}`: {what}", feed.name);
+        let unknown = || wrong(format!("there is no venue `{}`: use one of {}", feed.path, venues::NAMES.join(", ")));
+        let venue = venues::of(&feed.path).ok_or_else(unknown)?;
+        let mut limits = *venue.limits();
+        let mut address = limits.address.to_owned();
+        let mut symbols: Vec<String> = limits.symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
+        for (key, value) in &feed.options {
+            let text = |error: String| wrong(format!("{key}=`{value}`: {error}"));
+            match key.as_str() {
+                "symbols" => {
+                    symbols = value.split(['+', ' ']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+                }
+                "url" => address = value.clone(),
+                "silence" => limits.silence = duration(value).map_err(text)?,
+                "life" => limits.life = Some(duration(value).map_err(text)?),
+                "connects" => limits.connects = rate(value).map_err(text)?,
+                "sends" => limits.sends = rate(value).map_err(text)?,
+                "most_symbols" => limits.most_symbols = value.parse().map_err(|_| text("not a number".to_owned()))?,
+                other => {
+                    return Err(wrong(format!(
+                        "option `{other}` is not known: use symbols, url, silence, life, connects, sends, most_symbols"
+                    )));
+                }
+            }
+        }
+        let (key, secret) = match limits.name {
+            "finnhub" => (config.finnhub.api_key.expose(), ""),
+            "massive" => (config.massive.api_key.expose(), ""),
+            "alpaca" => (config.alpaca.api_key.expose(), config.alpaca.api_secret.expose()),
+            _ => ("", ""),
+        };
+        if (limits.needs_key && key.is_empty()) || (limits.needs_secret && secret.is_empty()) {
+            return Err(wrong(format!(
+                "{0} wants a key: set `{0}.api_key`{1}",
+                limits.name,
+                if limits.needs_secret { " and its secret" } else { "" }
+            )));
+        }
+        if symbols.is_empty() || limits.most_symbols == 0 {
+            return Err(wrong("no symbols".to_owned()));
+        }
+        if !limits.overlap && symbols.len() > limits.most_symbols {
+            return Err(wrong(format!(
+                "{} symbols are more than the {} that one connection of {} may have; `most_symbols` raises it, if your plan does",
+                symbols.len(),
+                limits.most_symbols,
+                limits.name
+            )));
+        }
+        let own = |symbol: &String| {
+            venue.own_name(symbol).ok_or_else(|| {
+                wrong(format!(
+                    "`{symbol}` is no symbol of {}, whose symbols are such as `{}`",
+                    limits.name, limits.symbols[0]
+                ))
+            })
+        };
+        let symbols = symbols.iter().map(own).collect::<Result<BTreeSet<String>, String>>()?;
+        Ok(LiveFeed {
+            name: feed.name.clone(),
+            address,
+            limits,
+            key: key.to_owned(),
+            secret: secret.to_owned(),
+            symbols,
+        })
+    }
+
+    pub fn venue(&self) -> Box<dyn Venue> {
+        venues::of(self.limits.name).expect("it was found by this name")
+    }
+
+    /// Header `source`.
+    pub fn label(&self) -> String {
+        format!("live:{}", self.name)
+    }
+
+    /// Each part is what one connection may have.
+    pub fn lines(&self) -> Vec<BTreeSet<String>> {
+        let symbols: Vec<&String> = self.symbols.iter().collect();
+        symbols.chunks(self.limits.most_symbols).map(|part| part.iter().map(|name| (*name).clone()).collect()).collect()
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let duration: harness::Duration = serde_json::from_value(text.into()).map_err(|error| error.to_string())?;
+    if duration.is_zero() { Err("must be above 0".to_owned()) } else { Ok(*duration) }
+}
+
+/// `10/1m`.
+fn rate(text: &str) -> Result<Rate, String> {
+    let form = || "not of the form `10/1m`".to_owned();
+    let (burst, per) = text.split_once('/').ok_or_else(form)?;
+    let burst = burst.parse().ok().filter(|burst| *burst > 0).ok_or_else(form)?;
+    Ok(Rate::new(burst, duration(per)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use harness::Secret;
+
+    use super::*;
+
+    fn of(spec: &str) -> Result<LiveFeed, String> {
+        LiveFeed::of(&spec.parse().unwrap(), &Config::default())
+    }
+
+    #[test]
+    fn defaults_are_the_venues_and_options_change_them() {
+        let plain = of("binance").unwrap();
+        assert_eq!(plain.symbols.iter().collect::<Vec<_>>(), ["BTCUSDT", "ETHUSDT"]);
+        assert_eq!(plain.address, "wss://stream.binance.com:9443/stream");
+        let changed =
+            of("k=kraken?symbols=KRAKEN:SOL/USD&url=ws://127.0.0.1:1&silence=300ms&life=2s&connects=7/1m&sends=3/1s")
+                .unwrap();
+        assert_eq!((changed.name.as_str(), changed.label().as_str()), ("k", "live:k"));
+        assert_eq!((changed.limits.silence.as_millis(), changed.limits.life.unwrap().as_secs()), (300, 2));
+        assert_eq!(changed.limits.connects, Rate::new(7, Duration::from_secs(60)));
+        assert_eq!(of("binance?most_symbols=1").unwrap().lines().len(), 2);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_a_reason() {
+        for (spec, reason) in [
+            ("live:nasdaq", "there is no venue `nasdaq`"),
+            ("finnhub", "set `finnhub.api_key`"),
+            ("binance?symbols=AAPL", "`AAPL` is no symbol of binance"),
+            ("binance?symbols=", "no symbols"),
+            ("binance?colour=red", "option `colour` is not known"),
+            ("binance?silence=soon", "silence=`soon`"),
+            ("binance?connects=7", "not of the form"),
+            ("binance?connects=0/1s", "not of the form"),
+        ] {
+            let error = of(spec).err().unwrap_or_default();
+            assert!(error.contains(reason), "{spec}: {error}");
+        }
+        let mut config = Config::default();
+        config.finnhub.api_key = Secret::new("k");
+        let many = format!("finnhub?symbols={}", (0..51).map(|n| format!("S{n}")).collect::<Vec<_>>().join("+"));
+        let error = LiveFeed::of(&many.parse().unwrap(), &config).err().unwrap();
+        assert!(error.contains("51 symbols are more than the 50"), "{error}");
+        config.feeds = vec!["kraken".parse().unwrap(), "synthetic:".parse().unwrap()];
+        assert!(crate::live::check(&config).unwrap_err().contains("files"));
+    }
+}

@@ -1,0 +1,326 @@
+//! One connection of a feed, driven: sockets and timers go into the state machine, what it says is done, and what the
+//! frames hold is judged and put into the queue.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use harness::{Clock, Context, Drain, Shutdown};
+use market::{Event, Gap, GapCause};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::time::Instant;
+
+use super::feed::LiveFeed;
+use super::queue::{Entry, Item, Queue};
+use super::silence::Silence;
+use super::socket::{self, Order, Told};
+use crate::config::Config;
+use crate::connection::{Connection, Input, Life, LinkId, Output};
+use crate::coverage::{Coverage, Patience, Saved, Verdict};
+use crate::observe::live::FeedMetrics;
+use crate::position::Position;
+use crate::sources::Bad;
+use crate::venues::{Acknowledgement, Continuity, Heard, Said};
+
+/// Frames that wait for the line: it waits for nobody, so they are few.
+const FRAMES: usize = 4_096;
+
+pub struct Line {
+    feed: usize,
+    name: String,
+    machine: Connection,
+    coverage: Coverage,
+    continuity: Continuity,
+    address: String,
+    orders: HashMap<LinkId, Sender<Order>>,
+    tells: Sender<(LinkId, Told)>,
+    told: Receiver<(LinkId, Told)>,
+    queue: Arc<Queue>,
+    metrics: FeedMetrics,
+    clock: Arc<dyn Clock>,
+    began: Instant,
+    position: Position,
+    heard: Heard,
+    trouble: Arc<Mutex<Option<String>>>,
+    unserved: i64,
+    silence: Silence,
+    silent: i64,
+    out: Vec<Output>,
+}
+
+impl Line {
+    pub fn new(
+        ctx: &Context<Config>,
+        index: usize,
+        feed: &LiveFeed,
+        symbols: BTreeSet<String>,
+        saved: &BTreeMap<String, Saved>,
+        queue: Arc<Queue>,
+        metrics: FeedMetrics,
+    ) -> Line {
+        let config = &ctx.config.live;
+        let life = Life {
+            handshake: *config.handshake,
+            acknowledgement: *config.acknowledgement,
+            backoff_least: *config.backoff_least,
+            backoff_most: *config.backoff_most,
+            healthy: *config.healthy,
+        };
+        let unsure = feed.limits.acknowledgement == Acknowledgement::None;
+        let quiet_ns = config.quiet.as_ns();
+        let unsure_ns = if unsure { quiet_ns } else { 0 };
+        let patience = Patience { reorder_ns: config.reorder.as_ns(), quiet_ns, unsure_ns };
+        let venue = feed.venue();
+        let mine: BTreeSet<String> = symbols.iter().map(|name| venue.symbol(name)).collect();
+        let mut coverage = Coverage::new(feed.limits.continuity, patience);
+        let saved = saved.iter().filter(|(symbol, _)| mine.contains(*symbol));
+        coverage.take_saved(&saved.map(|(symbol, saved)| (symbol.clone(), saved.clone())).collect());
+        let trouble = Arc::new(Mutex::new(Some("not yet connected".to_owned())));
+        let first = symbols.first().cloned().unwrap_or_default();
+        ctx.health.check(format!("feed {} from {first}", feed.name), {
+            let trouble = trouble.clone();
+            move || trouble.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
+        });
+        // Told apart from those of any other line and process.
+        let session = ctx.clock.now_ns().unsigned_abs() + u64::from(first.bytes().fold(0u8, u8::wrapping_add));
+        let (tells, told) = mpsc::channel(FRAMES);
+        Line {
+            feed: index,
+            name: feed.name.clone(),
+            address: venue.address(&feed.address, &feed.key),
+            machine: Connection::new(venue, feed.limits, life, (feed.key.clone(), feed.secret.clone()), symbols),
+            coverage,
+            continuity: feed.limits.continuity,
+            orders: HashMap::new(),
+            tells,
+            told,
+            queue,
+            metrics,
+            clock: ctx.clock.clone(),
+            began: Instant::now(),
+            position: Position { pass: session, line: 0, sub: 0 },
+            heard: Heard::default(),
+            trouble,
+            unserved: 0,
+            silence: Silence::new(config.symbol_silence.as_ns()),
+            silent: 0,
+            out: Vec::new(),
+        }
+    }
+
+    /// Until the shutdown. What is missing by then is said.
+    pub async fn run(mut self, shutdown: Shutdown, drain: Drain) {
+        self.input(Input::Tick);
+        loop {
+            let wake = self.wake();
+            tokio::select! {
+                () = shutdown.wait() => break,
+                () = drain.wait() => break,
+                told = self.told.recv() => {
+                    let Some((link, told)) = told else { break };
+                    self.told(link, told);
+                }
+                () = tokio::time::sleep_until(wake) => self.input(Input::Tick),
+            }
+            self.tick();
+        }
+        // What has been read is not lost to the stop.
+        while let Ok((link, told)) = self.told.try_recv() {
+            if let Told::Frame(frame) = told {
+                self.frame(link, &frame);
+            }
+        }
+        let mut gaps = Vec::new();
+        self.coverage.close(self.clock.now_ns(), &mut gaps);
+        self.say(gaps);
+    }
+
+    fn wake(&self) -> Instant {
+        // Never for ever: the clock of the gaps and the one of the timers may drift apart.
+        const LONGEST: Duration = Duration::from_secs(1);
+        let machine = self.machine.wake().saturating_sub(self.began.elapsed());
+        let gap = self.coverage.due().saturating_sub(self.clock.now_ns()).max(0);
+        Instant::now() + machine.min(Duration::from_nanos(gap.unsigned_abs())).min(LONGEST)
+    }
+
+    fn tick(&mut self) {
+        let mut gaps = Vec::new();
+        let now = self.clock.now_ns();
+        self.coverage.tick(now, &mut gaps);
+        self.say(gaps);
+        let quiet = self.silence.look(now);
+        if !quiet.is_empty() {
+            tracing::warn!(feed = self.name, symbols = ?quiet, "nothing comes of these, though they are subscribed");
+            let own: Vec<String> = quiet.iter().filter_map(|symbol| self.machine.venue().own_name(symbol)).collect();
+            self.input(Input::Silent(&own));
+        }
+        let silent = i64::try_from(self.silence.silent()).unwrap_or(i64::MAX);
+        self.metrics.silent.add(silent - self.silent);
+        self.silent = silent;
+    }
+
+    fn told(&mut self, link: LinkId, told: Told) {
+        match told {
+            Told::Opened => self.input(Input::Opened(link)),
+            Told::Refused(status, wait) => {
+                tracing::warn!(feed = self.name, status, "the venue refused the handshake");
+                self.input(Input::Refused(link, status, wait));
+            }
+            Told::Closed(why) => {
+                if self.orders.remove(&link).is_some() {
+                    tracing::info!(feed = self.name, why, "a connection has ended");
+                }
+                self.input(Input::Closed(link));
+            }
+            Told::Alive => self.input(Input::Alive(link)),
+            Told::Frame(frame) => self.frame(link, &frame),
+        }
+    }
+
+    fn frame(&mut self, link: LinkId, frame: &[u8]) {
+        // Of a link that was given up. Where there are ids they tell what is new; elsewhere what it held is in the gap.
+        if !self.orders.contains_key(&link) && self.continuity != Continuity::Ids {
+            return;
+        }
+        let now = self.clock.now_ns();
+        let mut heard = std::mem::take(&mut self.heard);
+        heard.clear();
+        let read = self.machine.venue().decode(frame, now, &mut heard);
+        self.metrics.frames.inc();
+        let luck = fastrand::f64();
+        self.machine.handle(Input::Frame(link, &heard.said, heard.sequence), self.began.elapsed(), luck, &mut self.out);
+        // What was lost was lost before what this frame holds.
+        if self.out.contains(&Output::Missed(link)) {
+            for name in self.machine.served_by(link) {
+                let symbol = self.machine.venue().symbol(&name);
+                self.coverage.missed(&symbol, now);
+            }
+        }
+        self.events(&mut heard, now);
+        if let Err(bad) = read {
+            self.bad(frame, bad);
+        } else if let Some(kind) = heard.found.ignored {
+            self.metrics.ignored.with_label_values(&[kind]).inc();
+        }
+        self.heard = heard;
+        self.act();
+    }
+
+    fn events(&mut self, heard: &mut Heard, now: i64) {
+        for mut event in heard.found.events.drain(..) {
+            if let Event::Trade(trade) = &mut event {
+                let mut gaps = Vec::new();
+                self.silence.heard(&trade.symbol, now);
+                let verdict = self.coverage.trade(trade, now, &mut gaps);
+                self.say(gaps);
+                match verdict {
+                    Verdict::Take => {}
+                    Verdict::Duplicate => {
+                        self.metrics.duplicates.inc();
+                        continue;
+                    }
+                    Verdict::Before => {
+                        self.metrics.before.inc();
+                        continue;
+                    }
+                }
+            }
+            self.put(Item::Event(event));
+        }
+        for said in &heard.said {
+            match said {
+                Said::Used { symbol, id, time } => {
+                    self.coverage.used(symbol, *id, *time, now);
+                    self.put(Item::Used { symbol: symbol.clone(), id: *id, time: *time });
+                }
+                Said::LastId { symbol, id, time } => self.coverage.last_id(symbol, *id, *time, now),
+                _ => {}
+            }
+        }
+    }
+
+    fn bad(&mut self, frame: &[u8], bad: Bad) {
+        if self.metrics.invalid(bad.reason) == 1 {
+            tracing::warn!(
+                feed = self.name,
+                reason = bad.reason,
+                detail = %bad.detail,
+                "a frame cannot be read, sent to the dead letters (said once per reason)"
+            );
+        }
+        self.put(Item::Bad(frame.to_vec(), bad));
+    }
+
+    fn say(&mut self, gaps: Vec<Gap>) {
+        for gap in gaps {
+            tracing::warn!(
+                feed = self.name,
+                symbol = gap.symbol,
+                cause = gap.cause.as_str(),
+                first_missing = gap.first_missing,
+                last_missing = gap.last_missing,
+                "gap"
+            );
+            self.metrics.gap(gap.cause);
+            self.put(Item::Event(Event::Gap(gap)));
+        }
+    }
+
+    fn put(&mut self, item: Item) {
+        self.position.line += 1;
+        let dropped = self.queue.put(Entry { feed: self.feed, position: self.position, item });
+        if dropped > 0 {
+            self.metrics.dropped.inc_by(dropped);
+        }
+    }
+
+    fn input(&mut self, input: Input<'_>) {
+        self.machine.handle(input, self.began.elapsed(), fastrand::f64(), &mut self.out);
+        self.act();
+    }
+
+    /// Does what the machine has said.
+    fn act(&mut self) {
+        let now = self.clock.now_ns();
+        let changed = !self.out.is_empty();
+        for out in std::mem::take(&mut self.out) {
+            match out {
+                Output::Open(link) => {
+                    let (sender, orders) = mpsc::channel(64);
+                    self.orders.insert(link, sender);
+                    tokio::spawn(socket::run(link, self.address.clone(), self.tells.clone(), orders));
+                }
+                Output::Send(link, text) => self.order(link, Order::Send(text)),
+                Output::Ping(link) => self.order(link, Order::Ping),
+                Output::Close(link) => drop(self.orders.remove(&link)),
+                Output::Covered(name) => {
+                    let symbol = self.machine.venue().symbol(&name);
+                    self.silence.served(&symbol, now);
+                    self.coverage.covered(&symbol, now);
+                }
+                Output::Uncovered(name) => {
+                    let symbol = self.machine.venue().symbol(&name);
+                    self.silence.gone(&symbol);
+                    self.coverage.uncovered(&symbol, GapCause::Disconnect);
+                }
+                Output::Missed(_) => {}
+                Output::Ended(reason) => self.metrics.ended(reason),
+                Output::Stopped(reason) => tracing::error!(feed = self.name, reason, "the feed has stopped"),
+            }
+        }
+        if changed {
+            let unserved = i64::try_from(self.machine.unserved()).unwrap_or(i64::MAX);
+            // A feed may have several lines.
+            self.metrics.unserved.add(unserved - self.unserved);
+            self.unserved = unserved;
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = self.machine.trouble();
+        }
+    }
+
+    fn order(&mut self, link: LinkId, order: Order) {
+        // A socket that does not take its orders is as good as dead; the deadlines will tell.
+        if let Some(orders) = self.orders.get(&link) {
+            orders.try_send(order).ok();
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What a restart knows: the checkpoint of a feed, and what was written after it.
+//!
+//! The checkpoint says what the stream of each symbol had come to when everything was acknowledged, and where the
+//! partitions ended then. What the dead process wrote after it is read from there and folded in the same way as it was
+//! folded while it was written.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use market::Event;
+use serde::{Deserialize, Serialize};
+use streams::{Admin, Env, KafkaConfig, StreamError, header};
+
+use super::feed::LiveFeed;
+use crate::coverage::{Coverage, Patience, Saved};
+use crate::recover::{self, Places};
+use crate::resume::{Ends, FeedId};
+
+/// The partitions must have stood still for so long: the last records of a killed process may still be on their way.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// The value of a checkpoint. Fields may be added, never renamed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Checkpoint {
+    pub version: u32,
+    pub feed: String,
+    /// The process stopped in peace: nothing of it is on its way any more.
+    pub clean: bool,
+    pub symbols: BTreeMap<String, Saved>,
+    pub topics: BTreeMap<String, Ends>,
+    pub written: i64,
+}
+
+/// What the records of each feed come to; empty for one that never ran.
+pub fn restore(
+    env: &Env,
+    kafka: &KafkaConfig,
+    admin: &Admin,
+    places: &Places,
+    feeds: &[LiveFeed],
+) -> streams::Result<Vec<Coverage>> {
+    let keys: Vec<String> = feeds.iter().map(|feed| FeedId::live(&feed.name).key()).collect();
+    let checkpoints = checkpoints(env, kafka, places, &keys)?;
+    let mut known: Vec<Coverage> = feeds.iter().map(folded).collect();
+    for (coverage, key) in known.iter_mut().zip(&keys) {
+        if let Some(checkpoint) = checkpoints.get(key) {
+            coverage.take_saved(&checkpoint.symbols);
+        }
+    }
+    let labels: BTreeMap<String, usize> = (0..).zip(feeds).map(|(index, feed)| (feed.label(), index)).collect();
+    let unclean = checkpoints.values().any(|checkpoint| !checkpoint.clean);
+    let mut read_to: Option<Ends> = None;
+    loop {
+        let mut ends = recover::ends(admin, places)?;
+        let end = ends.remove(&places.output).unwrap_or_default();
+        if read_to.as_ref() == Some(&end) {
+            return Ok(known);
+        }
+        if let Some(from) = start(&end, &checkpoints, places, read_to.as_ref()) {
+            streams::read_topic(env, kafka, &places.output, &from, |record| {
+                let label = record.header(header::SOURCE).and_then(|label| std::str::from_utf8(label).ok());
+                if let Some(index) = label.and_then(|label| labels.get(label))
+                    && let Some(Ok(event)) = record.value.map(Event::decode)
+                {
+                    fold(&mut known[*index], &event);
+                }
+            })?;
+        }
+        read_to = Some(end);
+        if !unclean {
+            return Ok(known);
+        }
+        if env.shutdown.wait_timeout(SETTLE) {
+            return Err(StreamError::Stopped("looking for the last records of a live feed".to_owned()));
+        }
+    }
+}
+
+/// A coverage that only remembers.
+fn folded(feed: &LiveFeed) -> Coverage {
+    Coverage::new(feed.limits.continuity, Patience::default())
+}
+
+/// Remembers a record that is in Kafka, or will be before the next checkpoint.
+pub fn fold(coverage: &mut Coverage, event: &Event) {
+    match event {
+        Event::Trade(trade) => coverage.written(trade),
+        Event::Gap(gap) => coverage.said(gap),
+        _ => {}
+    }
+}
+
+fn checkpoints(
+    env: &Env,
+    kafka: &KafkaConfig,
+    places: &Places,
+    keys: &[String],
+) -> streams::Result<BTreeMap<String, Checkpoint>> {
+    let mut found = BTreeMap::new();
+    streams::read_topic(env, kafka, &places.leases, &BTreeMap::new(), |record| {
+        let Some(key) = record.key.and_then(|key| std::str::from_utf8(key).ok()) else { return };
+        if !keys.iter().any(|wanted| wanted == key) {
+            return;
+        }
+        match record.value.map(serde_json::from_slice::<Checkpoint>) {
+            Some(Ok(checkpoint)) => drop(found.insert(key.to_owned(), checkpoint)),
+            Some(Err(error)) => tracing::warn!(key, %error, "checkpoint cannot be read, the one before it counts"),
+            None => drop(found.remove(key)),
+        }
+    })?;
+    Ok(found)
+}
+
+/// Where to read from: the earliest of the checkpoints, or where the last look ended. `None` if there is nothing to find.
+fn start(
+    end: &Ends,
+    checkpoints: &BTreeMap<String, Checkpoint>,
+    places: &Places,
+    read_to: Option<&Ends>,
+) -> Option<BTreeMap<i32, i64>> {
+    if let Some(read_to) = read_to {
+        return Some((0..).zip(read_to.offsets.iter().copied()).collect());
+    }
+    // A topic made again under the same name holds nothing of an earlier run.
+    let of_topic = checkpoints.values().filter_map(|checkpoint| checkpoint.topics.get(&places.output));
+    let known: Vec<&Ends> = of_topic.filter(|before| before.id == end.id).collect();
+    let earliest = |partition: usize| known.iter().map(|ends| ends.offsets.get(partition).copied().unwrap_or(0)).min();
+    let from = (0..).zip(0..end.offsets.len()).map(|(partition, index)| Some((partition, earliest(index)?)));
+    from.collect::<Option<BTreeMap<i32, i64>>>().filter(|from| !from.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_checkpoints_read_for_ever() {
+        let old = r#"{"version":1,"feed":"binance","clean":true,"symbols":{"BINANCE:BTCUSDT":{"time":5,"low":1,"high":9,"missing":[[3,4,1,2]],"declared":[[7,7]]}},"topics":{"raw-market-data":{"id":"x","offsets":[1,2,3]}},"written":7}"#;
+        let checkpoint: Checkpoint = serde_json::from_str(old).unwrap();
+        let saved = &checkpoint.symbols["BINANCE:BTCUSDT"];
+        assert_eq!(
+            (saved.high, &saved.missing[..], &saved.declared[..]),
+            (Some(9), &[(3, 4, 1, 2)][..], &[(7, 7)][..])
+        );
+        assert_eq!(
+            serde_json::from_str::<Checkpoint>(&serde_json::to_string(&checkpoint).unwrap()).unwrap(),
+            checkpoint
+        );
+    }
+
+    #[test]
+    fn the_search_begins_at_the_earliest_checkpoint_of_this_very_topic() {
+        let places = Places { output: "raw".to_owned(), dead_letters: String::new(), leases: String::new() };
+        let ends = |id: &str, offsets: &[i64]| Ends { id: id.to_owned(), offsets: offsets.to_vec() };
+        let checkpoint =
+            |ends: Ends| Checkpoint { topics: BTreeMap::from([("raw".to_owned(), ends)]), ..Default::default() };
+        let two = BTreeMap::from([
+            ("a".to_owned(), checkpoint(ends("x", &[5, 9]))),
+            ("b".to_owned(), checkpoint(ends("x", &[6, 2]))),
+        ]);
+        let now = ends("x", &[10, 10, 10]);
+        assert_eq!(start(&now, &two, &places, None), Some(BTreeMap::from([(0, 5), (1, 2), (2, 0)])));
+        assert_eq!(start(&ends("y", &[10, 10]), &two, &places, None), None);
+        assert_eq!(start(&now, &two, &places, Some(&ends("x", &[7, 7, 7]))).unwrap()[&1], 7);
+    }
+}

@@ -1,0 +1,157 @@
+//! What is worth knowing about live feeds, by feed.
+
+use harness::Registry;
+use harness::prom::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use market::{Event, GapCause, Kind};
+
+use super::reasons;
+use crate::sources::IGNORED;
+
+/// Why a connection ends.
+const ENDS: [&str; 9] =
+    ["closed", "handshake", "silence", "unacknowledged", "refused", "too_fast", "key_in_use", "planned", "leaving"];
+
+#[derive(Clone)]
+pub struct Metrics {
+    names: Vec<String>,
+    frames: IntCounterVec,
+    ended: IntCounterVec,
+    gaps: IntCounterVec,
+    duplicates: IntCounterVec,
+    before: IntCounterVec,
+    dropped: IntCounterVec,
+    unserved: IntGaugeVec,
+    silent: IntGaugeVec,
+    ignored: IntCounterVec,
+    invalid: IntCounterVec,
+    events: IntCounterVec,
+    lag: Gauge,
+    pub queued: IntGauge,
+}
+
+/// Those of one feed.
+#[derive(Clone)]
+pub struct FeedMetrics {
+    name: String,
+    pub frames: IntCounter,
+    pub duplicates: IntCounter,
+    pub before: IntCounter,
+    pub dropped: IntCounter,
+    pub unserved: IntGauge,
+    pub silent: IntGauge,
+    pub ignored: IntCounterVec,
+    invalid: IntCounterVec,
+    ended: IntCounterVec,
+    gaps: IntCounterVec,
+}
+
+impl Metrics {
+    pub fn new<'a>(registry: &Registry, feeds: impl Iterator<Item = &'a str>) -> Self {
+        let names: Vec<String> = feeds.map(str::to_owned).collect();
+        let each: Vec<[&str; 1]> = names.iter().map(|name| [name.as_str()]).collect();
+        let each: Vec<&[&str]> = each.iter().map(<[&str; 1]>::as_slice).collect();
+        let with = |words: &[&'static str]| -> Vec<Vec<&str>> {
+            names.iter().flat_map(|name| words.iter().map(move |word| vec![name.as_str(), word])).collect()
+        };
+        let causes: Vec<&'static str> = GapCause::ALL.iter().map(|cause| cause.as_str()).collect();
+        let (ends, causes) = (with(&ENDS), with(&causes));
+        let ends: Vec<&[&str]> = ends.iter().map(Vec::as_slice).collect();
+        let causes: Vec<&[&str]> = causes.iter().map(Vec::as_slice).collect();
+        let kinds: Vec<[&str; 1]> = Kind::ALL.iter().map(|kind| [kind.as_str()]).collect();
+        let reasons: Vec<[&str; 1]> = reasons().into_iter().map(|reason| [reason]).collect();
+        let counters = |name: &str, help: &str| registry.counters(name, help, &["feed"], &each);
+        Metrics {
+            frames: counters("feed_frames_total", "Frames read from live venues."),
+            ended: registry.counters(
+                "feed_connections_ended_total",
+                "Connections to live venues that ended, by reason.",
+                &["feed", "reason"],
+                &ends,
+            ),
+            gaps: registry.counters(
+                "feed_gaps_total",
+                "Gaps declared in the streams of symbols, by cause.",
+                &["feed", "cause"],
+                &causes,
+            ),
+            duplicates: counters("feed_duplicates_total", "Trades that had come before, told by their ids."),
+            before: counters("feed_earlier_trades_total", "Trades of before the first subscription, not written."),
+            dropped: counters("feed_dropped_events_total", "Events dropped since Kafka was away for too long."),
+            unserved: registry.gauges(
+                "feed_unserved_symbols",
+                "Symbols that are wanted and not served at the moment.",
+                &["feed"],
+                &each,
+            ),
+            silent: registry.gauges(
+                "feed_silent_symbols",
+                "Symbols that are served and from which nothing has come for unusually long.",
+                &["feed"],
+                &each,
+            ),
+            ignored: registry.counters(
+                "ignored_lines_total",
+                "Well-formed messages that are no event, by kind of message.",
+                &["kind"],
+                &IGNORED.each_ref().map(std::slice::from_ref),
+            ),
+            invalid: registry.counters(
+                "invalid_lines_total",
+                "Texts that could not be read, by reason.",
+                &["reason"],
+                &reasons.iter().map(|series| &series[..]).collect::<Vec<_>>(),
+            ),
+            events: registry.counters(
+                "events_total",
+                "Events handed to the producer, by kind.",
+                &["kind"],
+                &kinds.iter().map(|series| &series[..]).collect::<Vec<_>>(),
+            ),
+            lag: registry.float_gauge("event_lag_seconds", "Age of the event written last, by its event time."),
+            queued: registry.gauge("feed_queued_bytes", "Memory of events that wait for Kafka."),
+            names,
+        }
+    }
+
+    pub fn of(&self, feed: usize) -> FeedMetrics {
+        let name = self.names[feed].clone();
+        FeedMetrics {
+            frames: self.frames.with_label_values(&[&name]),
+            duplicates: self.duplicates.with_label_values(&[&name]),
+            before: self.before.with_label_values(&[&name]),
+            dropped: self.dropped.with_label_values(&[&name]),
+            unserved: self.unserved.with_label_values(&[&name]),
+            silent: self.silent.with_label_values(&[&name]),
+            ignored: self.ignored.clone(),
+            invalid: self.invalid.clone(),
+            ended: self.ended.clone(),
+            gaps: self.gaps.clone(),
+            name,
+        }
+    }
+
+    pub fn event(&self, event: &Event, now: i64) {
+        self.events.with_label_values(&[event.kind().as_str()]).inc();
+        if let Some(at) = event.event_time() {
+            self.lag.set(now.saturating_sub(at) as f64 / 1e9);
+        }
+    }
+}
+
+impl FeedMetrics {
+    /// How many of this reason there have been.
+    pub fn invalid(&self, reason: &str) -> u64 {
+        let counter = self.invalid.with_label_values(&[reason]);
+        counter.inc();
+        counter.get()
+    }
+
+    pub fn ended(&self, reason: &str) {
+        self.ended.with_label_values(&[&self.name, reason]).inc();
+        tracing::info!(feed = self.name, reason, "connection over, the next one follows");
+    }
+
+    pub fn gap(&self, cause: GapCause) {
+        self.gaps.with_label_values(&[self.name.as_str(), cause.as_str()]).inc();
+    }
+}
