@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lake::Source;
-use market::window::{Fold, Hole, Input, LayoutError, Moment, Options};
+use market::window::{Amendment, Fold, Hole, Input, LayoutError, Moment, Options};
 use market::{Event, Metrics};
 use serde::Serialize;
 use serde_json::Value;
@@ -95,7 +95,9 @@ impl Rebuild {
             Event::Trade(trade) => drop(fold.trade(&Input::of_owned(trade, offset), &mut out)),
             Event::Bar(bar) => drop(fold.bar(bar, offset, &mut out)),
             Event::Gap(gap) => fold.gap(&gap.symbol, Hole::of(gap)),
-            Event::Quote(_) | Event::Cancel(_) | Event::Correction(_) | Event::News(_) | Event::Heartbeat(_) => {}
+            Event::Cancel(cancel) => drop(fold.amend(&Amendment::of_cancel(cancel, offset))),
+            Event::Correction(correction) => drop(fold.amend(&Amendment::of_correction(correction, offset))),
+            Event::Quote(_) | Event::News(_) | Event::Heartbeat(_) => {}
         }
         out.into_iter().for_each(|metrics| drop(self.last.insert(key(&metrics), (metrics, false))));
         Ok(())
