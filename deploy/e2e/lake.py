@@ -92,11 +92,15 @@ def main():
     parser.add_argument("bucket")
     parser.add_argument("--trades", type=int, help="so many must be there")
     parser.add_argument("--list", action="store_true", help="print the number of data objects and end")
+    parser.add_argument("--twice", action="store_true", help="read one object of trades twice: to see the check fail")
     args = parser.parse_args()
     names = [name for name in keys(args.bucket) if not name.startswith("_")]
     if args.list:
         print(len(names))
         return
+
+    if args.twice:
+        names.append(next(name for name in names if name.startswith("trades/")))
 
     windows, ids, count = collections.defaultdict(list), set(), 0
     for row in once(rows(args.bucket, names, "trades")):

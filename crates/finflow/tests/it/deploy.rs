@@ -44,7 +44,7 @@ fn the_chart_makes_the_topics_of_the_code() {
         let own: Vec<(String, String)> =
             spec.settings(3).into_iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
         let config = listed["config"].as_mapping().expect("a map");
-        for (name, value) in own {
+        for (name, value) in &own {
             match config.get(Value::from(name.as_str())) {
                 Some(found) => assert_eq!(found.as_str(), Some(value.as_str()), "{}: {name}", spec.name),
                 None => {
@@ -52,6 +52,9 @@ fn the_chart_makes_the_topics_of_the_code() {
                     assert!(template.contains(&format!("{name}: ")), "{}: the chart lacks {name}", spec.name);
                 }
             }
+        }
+        for name in config.keys().filter_map(Value::as_str) {
+            assert!(own.iter().any(|(known, _)| known == name), "{}: the code knows no {name}", spec.name);
         }
     }
 }
