@@ -95,8 +95,8 @@ impl Rebuild {
             Event::Trade(trade) => drop(fold.trade(&Input::of_owned(trade, offset), &mut out)),
             Event::Bar(bar) => drop(fold.bar(bar, offset, &mut out)),
             Event::Gap(gap) => fold.gap(&gap.symbol, Hole::of(gap)),
-            Event::Cancel(cancel) => drop(fold.amend(&Amendment::of_cancel(cancel, offset))),
-            Event::Correction(correction) => drop(fold.amend(&Amendment::of_correction(correction, offset))),
+            Event::Cancel(cancel) => amend(fold, &Amendment::of_cancel(cancel, offset), &mut out),
+            Event::Correction(correction) => amend(fold, &Amendment::of_correction(correction, offset), &mut out),
             Event::Quote(_) | Event::News(_) | Event::Heartbeat(_) => {}
         }
         out.into_iter().for_each(|metrics| drop(self.last.insert(key(&metrics), (metrics, false))));
@@ -156,6 +156,12 @@ impl Rebuild {
     fn is_ahead(&self, stored: &Metrics) -> bool {
         self.ends.get(&stored.input.partition).is_none_or(|end| stored.input.last_offset >= *end)
     }
+}
+
+/// Windows that it revises are told at the next tick, which no clock needs.
+fn amend(fold: &mut Fold, amendment: &Amendment<'_>, out: &mut Vec<Metrics>) {
+    fold.amend(amendment);
+    fold.tick(Moment { now: 0, caught_up: false, ending: false }, out);
 }
 
 fn named((symbol, window, start): &Key) -> String {
@@ -244,6 +250,23 @@ mod tests {
         let (_, differences) = compare(20, stored(20, change));
         let said = "metrics of A, window 1m from 120000000000: vwap is 104.500000000000000001 and should be 104.5";
         assert_eq!(differences, [said]);
+    }
+
+    #[test]
+    fn a_cancelled_trade_is_not_in_the_window_that_held_it() {
+        let cancel = r#"{"kind":"cancel","schema_version":1,"venue":"X","symbol":"A","trade_id":"18","price":118,"quantity":1,"trade_time":540000000000,"event_time":600000000000}"#;
+        let count = |with: bool| {
+            let (mut rebuild, mut out) = (rebuild(), Vec::new());
+            feed(&mut rebuild, 20);
+            if with {
+                rebuild.push(&source(), 20, cancel.as_bytes()).unwrap();
+            }
+            let end = Moment { now: i64::MAX, caught_up: true, ending: true };
+            rebuild.folds.get_mut(&source()).unwrap().tick(end, &mut out);
+            let is = |metrics: &&Metrics| metrics.window.to_string() == "1m" && metrics.window_start == 9 * MINUTE;
+            out.iter().rfind(is).unwrap().trade_count
+        };
+        assert_eq!((count(false), count(true)), (2, 1));
     }
 
     #[test]

@@ -41,7 +41,7 @@ const SQL_HEAD: &str = "# Named queries
 
 Written from `crates/lake/sql`, for the tables that `finflow catalog apply` makes of Parquet objects ([lake.md](lake.md#catalog)).
 `{name}` stands for a value as a string literal, `{name:number}` for a whole number. Every query of a table bounds its partition;
-`dt` and `year` are text and compare as such. `.ci/trino` runs each on Trino, the engine family of Athena, over what the pipeline
+`dt` and `year` are text and compare as such. `.ci/trino` has Trino, the engine family of Athena, plan each of them (EXPLAIN) over what the pipeline
 stored; nothing has run on Athena. `daily_average` reads the whole lake: the view has no partition to bound.
 
 The first is the one of the tutorials, word for word. Athena refuses an alias in GROUP BY (`Column 'trading_day' cannot be
