@@ -8,7 +8,7 @@ UP_FLAGS := $(if $(KAFKA),--brokers $(KAFKA)) $(if $(S3),--s3-endpoint $(S3)) $(
 
 .PHONY: help
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  \033[1m%-16s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Build, then run the whole pipeline on this machine with recorded real trades; the page is at http://127.0.0.1:8080
@@ -25,6 +25,30 @@ test: ## Run every test that needs nothing but this machine
 .PHONY: test-real
 test-real: ## Run the conformance suite and the end-to-end tests on Apache Kafka and MinIO (needs ../shared/stack)
 	.ci/real
+
+.PHONY: test-chart
+test-chart: ## Check the Helm chart and the alert rules, without a cluster (helm; promtool of ../shared/stack)
+	.ci/chart
+
+.PHONY: test-manifests
+test-manifests: ## Have a real API server judge everything that the chart and deploy/strimzi make (dry run)
+	deploy/e2e/matrix.sh
+
+.PHONY: images
+images: ## Build one image per service and print their sizes (docker, podman or buildah; BASES=local without a registry)
+	deploy/images/build.sh
+
+.PHONY: e2e-kubernetes
+e2e-kubernetes: ## Install, load, scale, kill, upgrade and uninstall Finflow on a real Kubernetes
+	deploy/e2e/run.sh
+
+.PHONY: soak-kubernetes
+soak-kubernetes: ## The same with fifty rolling restarts and kills under ten minutes of load
+	E2E_RESTARTS=50 E2E_SECONDS=600 deploy/e2e/run.sh
+
+.PHONY: e2e-acl
+e2e-acl: ## Every stage on a Kafka with TLS, SCRAM and ACLs, each with just its rights (needs ../shared/stack)
+	deploy/e2e/acl.sh
 
 .PHONY: lint
 lint: ## Check format and lints
@@ -58,3 +82,19 @@ soak-simulation: ## A hundred thousand simulated histories of the transactional 
 .PHONY: soak-feeds
 soak-feeds: ## A thousand seeded histories of disconnects per live venue (ten minutes)
 	FINFLOW_TEST_HISTORIES=1000 $(CARGO) test --locked -p ingest --test it histories_of -- --nocapture
+
+.PHONY: soak-aggregate
+soak-aggregate: ## A hundred kills of aggregators under load on Apache Kafka, with one and with three brokers (needs ../shared/stack)
+	.ci/soak-aggregate $(KILLS)
+
+.PHONY: bench
+bench: ## CPU, rate and memory of the aggregator next to the floor, and to PEERS="flink-eos streams-eos" if wished (needs ../shared/bench)
+	bench/aggregate.sh $(or $(ROUNDS),3) $(PEERS)
+
+.PHONY: bench-latency
+bench-latency: ## Produce to visible at 5,000 messages/s beside Kafka Streams, and what the commit interval trades (needs ../shared/bench)
+	bench/latency.sh 5000 40 $(or $(INTERVALS),20ms 100ms)
+
+.PHONY: bench-restore
+bench-restore: ## Time to read back the state of 10,000 symbols with five windows (needs ../shared/bench)
+	bench/restore.sh

@@ -30,6 +30,8 @@ pub enum Command {
     /// Create or list Finflow's topics
     #[command(subcommand)]
     Topics(TopicsCommand),
+    /// Ask the parts of a running pipeline whether they are well
+    Doctor(DoctorArgs),
 }
 
 #[derive(Debug, Args)]
@@ -145,6 +147,16 @@ pub struct TailArgs {
     pub json: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// What to ask, such as the /ready of a stage's admin port; may be repeated
+    #[arg(long, value_name = "URL", required = true)]
+    pub url: Vec<String>,
+    /// Ask again until all are well, at most this long
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub wait: harness::Duration,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum TopicsCommand {
     /// Create the topics that are missing and report those that differ
@@ -160,6 +172,9 @@ pub struct ApplyArgs {
     /// Copies of each partition [default: 3, or the number of brokers if there are fewer]
     #[arg(long)]
     pub replication: Option<i32>,
+    /// Try again while Kafka does not answer, at most this long
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    pub wait: harness::Duration,
     /// The report as JSON
     #[arg(long)]
     pub json: bool,

@@ -1,6 +1,7 @@
 //! `finflow`: every stage by itself, and all of them in one process.
 
 mod cli;
+mod doctor;
 mod replay;
 mod settings;
 mod tail;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::main(args),
         Command::Tail(args) => tail::main(args),
         Command::Topics(command) => topics::main(command),
+        Command::Doctor(args) => doctor::main(&args),
     }
 }
 

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use serde_json::json;
-use streams::{Admin, topic};
+use streams::{Admin, Env, topic};
 
 use crate::cli::{ApplyArgs, ListArgs, TopicsCommand};
 use crate::settings::Tool;
+
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
 
 pub fn main(command: TopicsCommand) -> ExitCode {
     let kafka = match &command {
@@ -18,15 +22,22 @@ pub fn main(command: TopicsCommand) -> ExitCode {
     Tool::run("topics", &kafka.clone(), move |env, kafka| {
         let admin = Admin::new(env, kafka).with_context(|| format!("connect to {}", kafka.brokers))?;
         match &command {
-            TopicsCommand::Apply(args) => apply(&admin, args),
+            TopicsCommand::Apply(args) => apply(&admin, env, args),
             TopicsCommand::List(args) => list(&admin, args),
         }
     })
 }
 
-fn apply(admin: &Admin, args: &ApplyArgs) -> anyhow::Result<()> {
-    let replication = args.replication.map_or_else(|| admin.default_replication(), Ok);
-    let applied = admin.apply(&topic::all(), replication?).context("create the topics")?;
+fn apply(admin: &Admin, env: &Env, args: &ApplyArgs) -> anyhow::Result<()> {
+    let deadline = Instant::now() + args.wait.0;
+    let applied = loop {
+        let replication = args.replication.map_or_else(|| admin.default_replication(), Ok);
+        match replication.and_then(|replication| admin.apply(&topic::all(), replication)) {
+            // A Kafka that is starting: whoever installs both at once need not count seconds.
+            Err(error) if error.is_retry() && Instant::now() < deadline && !env.shutdown.wait_timeout(PAUSE) => {}
+            answer => break answer.context("create the topics")?,
+        }
+    };
     if args.json {
         let differs: Vec<_> = applied
             .differs

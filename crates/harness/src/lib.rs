@@ -40,7 +40,7 @@ pub use context::Context;
 pub use flags::{Flag, command};
 pub use health::{Health, Latch};
 pub use heartbeat::Heartbeat;
-pub use metrics::{Registry, SECONDS, cpu_seconds};
+pub use metrics::{Described, Registry, SECONDS, cpu_seconds};
 pub use prometheus as prom;
 pub use run::{host, main, run_with};
 pub use secret::Secret;

@@ -8,7 +8,7 @@ mod process;
 pub use process::cpu_seconds_spent as cpu_seconds;
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
@@ -27,22 +27,34 @@ pub struct Registry {
     service: &'static str,
     inner: prometheus::Registry,
     made: Arc<Mutex<HashMap<String, Box<dyn Any + Send>>>>,
+    described: Arc<Mutex<BTreeMap<String, Described>>>,
+}
+
+/// What a metric is, for the page that lists them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    pub name: String,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    pub help: String,
+    pub labels: Vec<String>,
 }
 
 impl Registry {
     pub fn new(service: &'static str) -> Self {
-        let registry = Registry { service, inner: prometheus::Registry::new(), made: Arc::default() };
+        let inner = prometheus::Registry::new();
+        let registry = Registry { service, inner, made: Arc::default(), described: Arc::default() };
         process::register(&registry);
         registry
     }
 
     pub fn counter(&self, name: &str, help: &str) -> IntCounter {
-        self.make(name, |name| IntCounter::new(name, help))
+        self.make(name, "counter", |name| IntCounter::new(name, help))
     }
 
     /// `values` lists the label values to publish at zero, one slice per series.
     pub fn counters(&self, name: &str, help: &str, labels: &[&str], values: &[&[&str]]) -> IntCounterVec {
-        let counters = self.make(name, |name| IntCounterVec::new(Opts::new(name, help), labels));
+        let counters = self.make(name, "counter", |name| IntCounterVec::new(Opts::new(name, help), labels));
         for series in values {
             counters.with_label_values(series);
         }
@@ -50,11 +62,11 @@ impl Registry {
     }
 
     pub fn gauge(&self, name: &str, help: &str) -> IntGauge {
-        self.make(name, |name| IntGauge::new(name, help))
+        self.make(name, "gauge", |name| IntGauge::new(name, help))
     }
 
     pub fn gauges(&self, name: &str, help: &str, labels: &[&str], values: &[&[&str]]) -> IntGaugeVec {
-        let gauges = self.make(name, |name| IntGaugeVec::new(Opts::new(name, help), labels));
+        let gauges = self.make(name, "gauge", |name| IntGaugeVec::new(Opts::new(name, help), labels));
         for series in values {
             gauges.with_label_values(series);
         }
@@ -62,11 +74,11 @@ impl Registry {
     }
 
     pub fn float_gauge(&self, name: &str, help: &str) -> Gauge {
-        self.make(name, |name| Gauge::new(name, help))
+        self.make(name, "gauge", |name| Gauge::new(name, help))
     }
 
     pub fn float_gauges(&self, name: &str, help: &str, labels: &[&str], values: &[&[&str]]) -> GaugeVec {
-        let gauges = self.make(name, |name| GaugeVec::new(Opts::new(name, help), labels));
+        let gauges = self.make(name, "gauge", |name| GaugeVec::new(Opts::new(name, help), labels));
         for series in values {
             gauges.with_label_values(series);
         }
@@ -75,7 +87,9 @@ impl Registry {
 
     /// See [`SECONDS`] for buckets.
     pub fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
-        self.make(name, |name| Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+        self.make(name, "histogram", |name| {
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))
+        })
     }
 
     pub fn histograms(
@@ -87,7 +101,7 @@ impl Registry {
         buckets: &[f64],
     ) -> HistogramVec {
         let opts = |name| HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        let histograms = self.make(name, |name| HistogramVec::new(opts(name), labels));
+        let histograms = self.make(name, "histogram", |name| HistogramVec::new(opts(name), labels));
         for series in values {
             histograms.with_label_values(series);
         }
@@ -113,17 +127,22 @@ impl Registry {
         silent
     }
 
-    fn make<M, F>(&self, name: &str, make: F) -> M
+    /// Every metric that was made, whether it has a series or not, by name.
+    pub fn described(&self) -> Vec<Described> {
+        self.described.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn make<M, F>(&self, name: &str, kind: &'static str, make: F) -> M
     where
         M: Collector + Clone + Send + 'static,
         F: FnOnce(String) -> prometheus::Result<M>,
     {
         let full = format!("finflow_{}_{name}", self.service);
-        self.make_as(full, make)
+        self.make_as(full, kind, make)
     }
 
     /// For the few names that are not of a service.
-    fn make_as<M, F>(&self, full: String, make: F) -> M
+    fn make_as<M, F>(&self, full: String, kind: &'static str, make: F) -> M
     where
         M: Collector + Clone + Send + 'static,
         F: FnOnce(String) -> prometheus::Result<M>,
@@ -134,12 +153,17 @@ impl Registry {
             return same.unwrap_or_else(|| panic!("the metric {full} is made twice with two types")).clone();
         }
         let metric = make(full.clone()).unwrap_or_else(|error| panic!("the metric {full} is malformed: {error}"));
-        self.register(Box::new(metric.clone()));
+        self.register(kind, Box::new(metric.clone()));
         made.insert(full, Box::new(metric.clone()));
         metric
     }
 
-    fn register(&self, collector: Box<dyn Collector>) {
+    fn register(&self, kind: &'static str, collector: Box<dyn Collector>) {
+        let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        for desc in collector.desc() {
+            let (name, help, labels) = (desc.fq_name.clone(), desc.help.clone(), desc.variable_labels.clone());
+            described.insert(name.clone(), Described { name, kind, help, labels });
+        }
         self.inner.register(collector).expect("names are unique: they are looked up before");
     }
 }
@@ -174,6 +198,17 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn a_metric_is_described_before_it_has_a_series() {
+        let registry = Registry::new("aggregate");
+        registry.gauges("lag_records", "Behind.", &["topic", "partition"], &[]);
+        let described = registry.described();
+        let lag = described.iter().find(|metric| metric.name == "finflow_aggregate_lag_records").expect("it was made");
+        assert_eq!((lag.kind, lag.help.as_str()), ("gauge", "Behind."));
+        assert_eq!(lag.labels, ["topic", "partition"]);
+        assert!(described.iter().any(|metric| metric.name == "process_open_fds"));
     }
 
     #[test]

@@ -41,7 +41,10 @@ impl Adoption {
     /// `missing`: indexes of the objects to make.
     pub fn new(claim: Checked, feed: Feed, missing: &[usize]) -> Self {
         let slots = claim.claim.objects.iter().enumerate();
-        let wanted = |index| missing.contains(&index).then(|| claim.format.map(|format| format.rows())).flatten();
+        let wanted = |index: usize| {
+            let format = claim.format.filter(|_| missing.contains(&index))?;
+            Some(format.rows(claim.tables[index]))
+        };
         Self {
             source: claim.claim.source(),
             feed,
@@ -166,7 +169,7 @@ mod tests {
     /// Offsets 0 to 5, of which 2 is a marker.
     fn claim() -> Checked {
         let source = Source::new("raw", "id", 0);
-        let mut range = Range::new(source.clone(), Feed::Raw, Format::JsonlGz, 0);
+        let mut range = Range::new(source.clone(), Feed::Raw, Format::Parquet, 0);
         for offset in [0, 1, 3, 4, 5] {
             range.push(&record(offset, &value(offset)));
         }
@@ -188,6 +191,25 @@ mod tests {
         let sealed = adopt(&[0, 1, 3, 4, 5], 0, value).unwrap();
         assert!(sealed.missing.is_empty());
         assert_eq!(sealed.encode().size().rows, 5);
+    }
+
+    #[test]
+    fn whoever_finishes_a_claim_writes_the_same_bytes() {
+        for format in Format::ALL {
+            let source = Source::new("raw", "id", 0);
+            let mut range = Range::new(source.clone(), Feed::Raw, format, 0);
+            for offset in 0..50 {
+                range.push(&record(offset, &value(offset)));
+            }
+            let first = range.seal("w", "test").encode();
+            let claim = Claim::read(&first.claim.to_json(), &source, Some(0)).unwrap();
+            let mut adoption = Adoption::new(claim, Feed::Raw, &[0]);
+            for offset in 0..50 {
+                adoption.push(&record(offset, &value(offset)));
+            }
+            let second = adoption.finish(0).unwrap().encode();
+            assert_eq!(first.bodies, second.bodies, "{format:?}");
+        }
     }
 
     #[test]

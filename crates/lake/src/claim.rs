@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::format::Format;
 use crate::layout::Source;
 use crate::runs::{Runs, Target};
+use crate::table::Table;
 
 pub const VERSION: u32 = 1;
 
@@ -131,6 +132,8 @@ pub struct Checked {
     pub runs: Runs,
     /// `None` for holes and skips.
     pub format: Option<Format>,
+    /// Of each object.
+    pub tables: Vec<Table>,
 }
 
 impl Checked {
@@ -138,7 +141,7 @@ impl Checked {
         if claim.kind != Kind::Data {
             let none = claim.objects.is_empty() && claim.records == 0;
             return if none {
-                Ok(Self { claim, runs: Runs::default(), format: None })
+                Ok(Self { claim, runs: Runs::default(), format: None, tables: Vec::new() })
             } else {
                 Err("a hole with objects".into())
             };
@@ -162,7 +165,17 @@ impl Checked {
             && skips == claim.skips.values().sum::<u64>()
             && claim.records == offsets - markers
             && rows.iter().eq(claim.objects.iter().map(|object| &object.rows));
-        if agree { Ok(Self { claim, runs, format: Some(format) }) } else { Err("runs and counts disagree".into()) }
+        if !agree {
+            return Err("runs and counts disagree".into());
+        }
+        let mut tables = Vec::with_capacity(claim.objects.len());
+        for ClaimedObject { key, .. } in &claim.objects {
+            let table = key.split_once('/').and_then(|(table, _)| Table::named(table));
+            tables.push(table.ok_or_else(|| {
+                format!("object `{key}` is of no table known to this program; run the version that wrote it")
+            })?);
+        }
+        Ok(Self { claim, runs, format: Some(format), tables })
     }
 
     /// Keys below the prefix of the object of this index: one, or one per message.
@@ -202,7 +215,7 @@ mod tests {
         (claim.records, claim.markers, claim.runs) = (6, 1, runs.encode());
         claim.skips.insert("heartbeat".to_owned(), 2);
         let object = |key: &str, rows, first, last| ClaimedObject { key: key.to_owned(), rows, first, last };
-        claim.objects = vec![object("a", 3, 10, 12), object("b-{offset}", 1, 16, 16)];
+        claim.objects = vec![object("trades/a", 3, 10, 12), object("bars/b-{offset}", 1, 16, 16)];
         claim
     }
 
@@ -210,14 +223,14 @@ mod tests {
     fn a_claim_reads_back_with_its_keys() {
         let checked = Claim::read(&claim().to_json(), &source(), Some(10)).unwrap();
         assert_eq!(checked.claim, claim());
-        assert_eq!(checked.keys(0), ["a"]);
-        assert_eq!(checked.keys(1), ["b-00000000000000000016"]);
+        assert_eq!(checked.keys(0), ["trades/a"]);
+        assert_eq!(checked.keys(1), ["bars/b-00000000000000000016"]);
     }
 
     #[test]
     fn a_claim_that_does_not_add_up_is_refused() {
         type Breaks = fn(&mut Claim);
-        let broken: [(Breaks, &str); 8] = [
+        let broken: [(Breaks, &str); 9] = [
             (|c| c.v = 2, "version 2"),
             (|c| c.topic_id = "other".to_owned(), "under the key of"),
             (|c| c.end = 9, "from 10 to 9"),
@@ -225,6 +238,7 @@ mod tests {
             (|c| c.records += 1, "disagree"),
             (|c| c.objects[0].rows += 1, "disagree"),
             (|c| drop(c.objects.pop()), "an object too many"),
+            (|c| c.objects[0].key = "ticks/a".to_owned(), "no table"),
             (|c| c.runs = "%".to_owned(), "base64"),
         ];
         for (breaks, words) in broken {

@@ -51,7 +51,14 @@ impl Slots {
         let index = match self.recent {
             Some((last, index)) if last == dir => index,
             _ => *self.by_dir.entry(dir).or_insert_with(|| {
-                self.all.push(Slot { dir, rows: self.format.rows(), count: 0, first: 0, last: 0, size_bytes: 0 });
+                self.all.push(Slot {
+                    dir,
+                    rows: self.format.rows(dir.table()),
+                    count: 0,
+                    first: 0,
+                    last: 0,
+                    size_bytes: 0,
+                });
                 u32::try_from(self.all.len() - 1).expect("a range is sealed long before 2^32 objects")
             }),
         };

@@ -6,7 +6,7 @@ use aws_smithy_types::base64;
 use market::{Alert, Event, Metrics, Reason};
 use serde::Serialize;
 
-use crate::table::{Dir, Table};
+use crate::table::{Dir, Table, write_number};
 
 /// What a topic carries, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,17 +53,17 @@ pub enum Row {
 #[derive(Debug, Serialize)]
 pub struct DeadLetter {
     /// When the broker took the dead letter.
-    time: i64,
-    reason: Option<String>,
-    detail: Option<String>,
-    stage: Option<String>,
-    source_topic: Option<String>,
-    source_partition: Option<i32>,
-    source_offset: Option<i64>,
-    key: Option<String>,
-    value: Option<String>,
+    pub(crate) time: i64,
+    pub(crate) reason: Option<String>,
+    pub(crate) detail: Option<String>,
+    pub(crate) stage: Option<String>,
+    pub(crate) source_topic: Option<String>,
+    pub(crate) source_partition: Option<i32>,
+    pub(crate) source_offset: Option<i64>,
+    pub(crate) key: Option<String>,
+    pub(crate) value: Option<String>,
     /// The original's own headers, values in base64.
-    headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 /// A row and where it goes.
@@ -124,13 +124,24 @@ impl Row {
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Row::Event(event) => event.encode(out),
-            Row::Metrics(metrics) => metrics.encode(out),
+            Row::Metrics(metrics) => {
+                metrics.encode(out);
+                out.pop();
+                out.extend_from_slice(b",\"window_size\":");
+                write_number(out, window_size(metrics));
+                out.push(b'}');
+            }
             Row::Alert(alert) => alert.encode(out),
             Row::DeadLetter(letter) => {
                 serde_json::to_writer(out.by_ref(), letter).expect("a dead letter has only text and numbers");
             }
         }
     }
+}
+
+/// Seconds from start to end of the window: a column that the topic does not have.
+pub(crate) fn window_size(metrics: &Metrics) -> f64 {
+    (i128::from(metrics.window_end) - i128::from(metrics.window_start)) as f64 / 1e9
 }
 
 impl DeadLetter {

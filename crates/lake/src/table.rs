@@ -10,6 +10,14 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+pub(crate) mod cells;
+pub mod columns;
+mod hive;
+pub(crate) mod leaf;
+mod text;
+
+pub(crate) use text::write_number;
+
 const NS_PER_HOUR: i64 = 3_600_000_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -164,6 +164,11 @@ impl Admin {
                 settings.insert(entry.name, entry.value.unwrap_or_default());
             }
         }
+        // A topic has settings. librdkafka's answer holds the refusal, which its binding drops: none would be taken for defaults.
+        if settings.is_empty() {
+            let cause = format!("the broker shows none: the user needs the right DescribeConfigs on the topic {topic}");
+            return Err(StreamError::fatal(action, cause));
+        }
         Ok(settings)
     }
 

@@ -85,7 +85,13 @@ impl Spec {
         match self.cleanup {
             Cleanup::Delete => settings.push(("retention.ms", self.retention.as_millis().to_string())),
             // A restore slower than this could miss that a key was deleted.
-            Cleanup::Compact => settings.push(("delete.retention.ms", (24 * 3600 * 1000).to_string())),
+            Cleanup::Compact => {
+                settings.push(("delete.retention.ms", (24 * 3600 * 1000).to_string()));
+                // What a restore reads besides the live keys: the open segment is never compacted, and the others are left
+                // alone until so much of them is old.
+                settings.push(("segment.bytes", (32 << 20).to_string()));
+                settings.push(("min.cleanable.dirty.ratio", "0.2".to_owned()));
+            }
         }
         settings.extend(self.largest.map(|bytes| ("max.message.bytes", bytes.to_string())));
         settings

@@ -54,14 +54,19 @@ impl Brokers {
         Admin::new(&Env::standalone("test", &Shutdown::new()), &self.config()).expect("an admin client")
     }
 
-    /// Makes a topic that takes deletes, with one copy.
-    pub fn create(&self, name: &str, partitions: i32) {
-        self.admin().apply(&[topic::Spec::delete(name, partitions)], 1).expect("the topic is made");
+    /// How many copies topics get: `FINFLOW_TEST_COPIES`, or one.
+    fn copies() -> i32 {
+        std::env::var("FINFLOW_TEST_COPIES").map_or(1, |text| text.parse().expect("FINFLOW_TEST_COPIES is a number"))
     }
 
-    /// Makes a compacted topic, with one copy.
+    /// Makes a topic that takes deletes.
+    pub fn create(&self, name: &str, partitions: i32) {
+        self.admin().apply(&[topic::Spec::delete(name, partitions)], Self::copies()).expect("the topic is made");
+    }
+
+    /// Makes a compacted topic.
     pub fn create_compacted(&self, name: &str, partitions: i32) {
-        self.admin().apply(&[topic::Spec::compact(name, partitions)], 1).expect("the topic is made");
+        self.admin().apply(&[topic::Spec::compact(name, partitions)], Self::copies()).expect("the topic is made");
     }
 }
 

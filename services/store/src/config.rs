@@ -42,7 +42,11 @@ const DOCS: &[(&str, &str)] = &[
     ("metrics", "Topic of the metrics."),
     ("alerts", "Topic of the alerts."),
     ("dead_letters", "Topic of the dead letters."),
-    ("format", "jsonl.gz, or json: one object per message, which costs a PUT per message and slows every query."),
+    (
+        "format",
+        "parquet, jsonl.gz, jsonl.zst, or json: one object per message, which costs a PUT per message and slows every query. A query \
+         engine reads one format per table: choose before the first record, or give the new format a prefix of its own.",
+    ),
     (
         "rotate.size",
         "Rows of a partition become objects at this size in memory, about eight times that of the objects.",
@@ -111,7 +115,7 @@ impl harness::Config for Config {
         Flag::BUCKET,
         Flag::PREFIX,
         Flag::UNTIL_END,
-        Flag::own("format", "format", "jsonl.gz|json", "Format of the objects"),
+        Flag::own("format", "format", "parquet|jsonl.gz|jsonl.zst|json", "Format of the objects"),
     ];
     const DOCS: &'static [&'static [(&'static str, &'static str)]] = &[DOCS, streams::KAFKA_DOCS, lake::S3_DOCS];
 

@@ -1,7 +1,6 @@
 //! What a plain reader finds in the lake: every object of a table, line by line.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -41,12 +40,16 @@ fn text(path: &Path) -> String {
 }
 
 pub fn unpack(key: &str, bytes: &[u8]) -> String {
+    let table = ::lake::Table::ALL.into_iter().find_map(|table| key.rfind(&format!("/{}/", table.name())));
+    let (prefix, _) = key.split_at(table.expect("an object of a table"));
     let mut text = String::new();
-    if key.ends_with(".gz") {
-        flate2::read::MultiGzDecoder::new(bytes).read_to_string(&mut text).expect("the object is whole");
-    } else {
-        text = String::from_utf8(bytes.to_vec()).expect("the object is text");
-    }
+    let take = |line: &[u8]| {
+        text += std::str::from_utf8(line).expect("a row is text");
+        text.push('\n');
+    };
+    let bytes = bytes.to_vec().into();
+    ::lake::read_object(&::lake::Paths::new(prefix), key.trim_start_matches('/'), bytes, take)
+        .expect("the object is whole");
     text
 }
 

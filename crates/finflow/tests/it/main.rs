@@ -4,8 +4,10 @@
 
 mod bad_input;
 mod binance;
+mod deploy;
 mod disk;
 mod docs;
+mod doctor;
 mod faults;
 mod finflow;
 mod index;

@@ -1,4 +1,4 @@
-//! JSON lines in gzip, and one JSON object per message.
+//! JSON lines in gzip or zstd, and one JSON object per message.
 //!
 //! A row is the event in the form of `docs/topics.md` with `_topic`, `_partition` and `_offset` added.
 
@@ -10,10 +10,39 @@ use flate2::{Compression, GzBuilder};
 use super::{Body, Coordinates, Rows};
 use crate::row::Row;
 
-#[derive(Default)]
+#[derive(Clone, Copy)]
+pub(super) enum Packing {
+    Gzip,
+    Zstd,
+}
+
 pub(super) struct Lines {
+    packing: Packing,
     text: Vec<u8>,
     rows: u64,
+}
+
+impl Lines {
+    pub(super) fn new(packing: Packing) -> Self {
+        Self { packing, text: Vec::new(), rows: 0 }
+    }
+}
+
+/// zstd's own default.
+const ZSTD_LEVEL: i32 = 3;
+
+impl Packing {
+    fn pack(self, text: &[u8]) -> Vec<u8> {
+        match self {
+            Packing::Gzip => {
+                // No time and no file name in the header: the bytes depend on the rows alone.
+                let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
+                gzip.write_all(text).expect("writing to memory cannot fail");
+                gzip.finish().expect("writing to memory cannot fail")
+            }
+            Packing::Zstd => zstd::bulk::compress(text, ZSTD_LEVEL).expect("writing to memory cannot fail"),
+        }
+    }
 }
 
 impl Rows for Lines {
@@ -28,10 +57,7 @@ impl Rows for Lines {
     }
 
     fn finish(self: Box<Self>) -> Vec<Body> {
-        // No time and no file name in the header: the bytes depend on the rows alone.
-        let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
-        gzip.write_all(&self.text).expect("writing to memory cannot fail");
-        let bytes = Bytes::from(gzip.finish().expect("writing to memory cannot fail"));
+        let bytes = Bytes::from(self.packing.pack(&self.text));
         vec![Body { offset: None, bytes, rows: self.rows }]
     }
 }
@@ -94,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_line_is_the_event_in_its_one_form_with_its_coordinates() {
-        let mut rows = Box::new(Lines::default());
+        let mut rows = Box::new(Lines::new(Packing::Gzip));
         push(&mut *rows, 41);
         push(&mut *rows, 42);
         let bodies = rows.finish();
@@ -111,7 +137,7 @@ mod tests {
     #[test]
     fn the_same_rows_are_the_same_bytes() {
         let bytes = || {
-            let mut rows = Box::new(Lines::default());
+            let mut rows = Box::new(Lines::new(Packing::Gzip));
             (0..100).for_each(|offset| push(&mut *rows, offset));
             rows.finish().remove(0).bytes
         };

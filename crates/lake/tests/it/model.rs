@@ -419,12 +419,12 @@ fn the_topic_is_deleted_and_made_again() {
 
 #[test]
 fn the_writers_write_different_formats() {
-    let formats = [Format::JsonlGz, Format::Json];
+    let formats = [Format::Parquet, Format::Json];
     check("formats", Faults { formats, starts: 3, late: 1, ..CALM });
 }
 
 #[test]
 fn everything_at_once() {
-    let formats = [Format::Json, Format::JsonlGz];
+    let formats = [Format::Json, Format::Parquet];
     check("all", Faults { records: 4, starts: 4, late: 2, lost: 2, retention: 2, recreations: 1, formats });
 }

@@ -284,8 +284,13 @@ pub fn rows(bucket: &Memory) -> BTreeMap<(String, i64), Vec<String>> {
     let mut rows: BTreeMap<(String, i64), Vec<String>> = BTreeMap::new();
     let paths = Paths::new("");
     for (key, object) in bucket.objects() {
-        let Some((_, name)) = paths.parse(&key) else { continue };
-        for line in text(name.extension, &object.body).lines() {
+        if paths.parse(&key).is_none() {
+            continue;
+        }
+        let mut lines = Vec::new();
+        let take = |line: &[u8]| lines.push(String::from_utf8(line.to_vec()).expect("utf-8"));
+        lake::read_object(&paths, &key, object.body, take).expect("the object is whole");
+        for line in lines {
             let number = |before: &str| -> i64 {
                 let (_, after) = line.rsplit_once(before).expect("every row has it");
                 let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
@@ -296,15 +301,4 @@ pub fn rows(bucket: &Memory) -> BTreeMap<(String, i64), Vec<String>> {
         }
     }
     rows
-}
-
-pub fn text(extension: &str, body: &[u8]) -> String {
-    let mut text = String::new();
-    match extension {
-        "jsonl.gz" => {
-            std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(body), &mut text).expect("gzip");
-        }
-        _ => text.push_str(std::str::from_utf8(body).expect("utf-8")),
-    }
-    text
 }

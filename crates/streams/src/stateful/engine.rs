@@ -194,14 +194,15 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
         };
         match self.step(waiting)? {
             Turn::Folded | Turn::Nothing => {
+                // What the clock says about these records goes into their transaction.
+                if self.world.since(self.ticked) >= self.settings.tick_interval && self.broken.is_none() {
+                    self.tick(false)?;
+                }
                 self.commit()?;
             }
             Turn::Assigned(partitions) => self.take_over(&partitions)?,
             Turn::Revoked(partitions) => self.give_back(&partitions)?,
             Turn::Lost(partitions) => self.lose(&partitions)?,
-        }
-        if self.world.since(self.ticked) >= self.settings.tick_interval && self.broken.is_none() {
-            self.tick(false)?;
         }
         Ok(())
     }

@@ -128,7 +128,7 @@ impl Expected {
     }
 }
 
-const REBUILD: &str = "`--rebuild` throws the state away and folds the input again from its start, emitting again what \
+const REBUILD: &str = "`--set rebuild=true` throws the state away and folds the input again from its start, emitting again what \
                        comes of it";
 
 #[cfg(test)]

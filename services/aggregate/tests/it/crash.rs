@@ -8,16 +8,20 @@ use super::*;
 
 /// Settings of the test: sessions as short as the broker allows, so that the group soon forgets who was killed; revisions and
 /// updates, so that there is more to tell twice.
-fn settings(bench: &Bench) -> String {
-    let session_ms = if bench.brokers.is_embedded() { 2_000 } else { 6_000 };
+pub fn settings(bench: &Bench) -> String {
+    let session_ms = bench.session().as_millis();
     format!(
         "lateness: 1s\nemit: both\nupdate_throttle: 20ms\nadmin: off\n\
          kafka: {{librdkafka: {{session.timeout.ms: '{session_ms}', heartbeat.interval.ms: '500'}}}}\n"
     )
 }
 
-/// The real binary, as a container would start it.
 fn start(bench: &Bench, settings: &Path, until_end: bool) -> Child {
+    start_as(bench, &bench.group, settings, Stdio::piped(), until_end)
+}
+
+/// The real binary, as a container would start it, with a transactional id of its own.
+pub fn start_as(bench: &Bench, id: &str, settings: &Path, log: Stdio, until_end: bool) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aggregate"));
     command.args([
         "--brokers",
@@ -29,13 +33,11 @@ fn start(bench: &Bench, settings: &Path, until_end: bool) -> Child {
         "--out",
         &bench.output,
     ]);
-    for (key, value) in
-        [("state", &bench.state), ("dead_letters", &bench.dead_letters), ("transactional_id", &bench.group)]
-    {
+    for (key, value) in [("state", &*bench.state), ("dead_letters", &*bench.dead_letters), ("transactional_id", id)] {
         command.args(["--set", &format!("{key}={value}")]);
     }
     command.arg("--config").arg(settings).args(until_end.then_some("--until-end"));
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    command.stdout(Stdio::piped()).stderr(log).spawn().unwrap()
 }
 
 /// The same trades as three symbols, on different partitions.

@@ -3,6 +3,7 @@
 mod crash;
 mod ledger;
 mod restart;
+mod soak;
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -58,6 +59,11 @@ impl Bench {
             rollups: market::window::Options::default().rollups,
             ..Config::default()
         }
+    }
+
+    /// As short as the broker allows.
+    fn session(&self) -> Duration {
+        Duration::from_secs(if self.brokers.is_embedded() { 2 } else { 6 })
     }
 
     fn env(&self) -> Env {

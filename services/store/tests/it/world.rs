@@ -1,7 +1,6 @@
 //! A broker, an S3, a topic of each kind, and any number of stores between them.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -60,6 +59,16 @@ impl World {
         for (topic, partitions) in topics.into_iter().zip(partitions) {
             brokers.create(topic, partitions);
         }
+        let env = Env::standalone("test", &Shutdown::new());
+        let producer = Producer::new(&env, &config.kafka).expect("a producer");
+        Self { config, producer }
+    }
+
+    /// The same topics, stored by another group into a lake of its own.
+    pub fn clone_at(&self, name: &str) -> Self {
+        let mut config = self.config.clone();
+        config.group = format!("{}-{name}", config.group);
+        config.s3.prefix = format!("{}-{name}", config.s3.prefix);
         let env = Env::standalone("test", &Shutdown::new());
         let producer = Producer::new(&env, &config.kafka).expect("a producer");
         Self { config, producer }
@@ -131,17 +140,12 @@ impl World {
 
     /// The rows of all objects, in the order of the keys.
     pub fn rows(&self) -> Vec<Row> {
-        let mut rows = Vec::new();
+        let (mut rows, paths) = (Vec::new(), Paths::new(&self.config.s3.prefix));
         for (key, body) in self.objects() {
-            let mut text = String::new();
-            if key.ends_with(".gz") {
-                flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut text).expect("gzip");
-            } else {
-                text = String::from_utf8(body).expect("utf-8");
-            }
-            for line in text.lines() {
-                rows.push(Row { key: key.clone(), json: serde_json::from_str(line).expect("a row is JSON") });
-            }
+            let take = |line: &[u8]| {
+                rows.push(Row { key: key.clone(), json: serde_json::from_slice(line).expect("a row is JSON") });
+            };
+            lake::read_object(&paths, &key, body.into(), take).expect("the object is whole");
         }
         rows
     }

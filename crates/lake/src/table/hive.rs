@@ -1,0 +1,28 @@
+//! Column types as the Glue catalog, Athena and Trino name them.
+
+use super::columns::{Column, Type};
+use crate::format::Format;
+
+impl Column {
+    /// JSON lines hold times as whole nanoseconds, which those engines cannot read as a `timestamp`.
+    pub fn hive_type(&self, format: Format) -> String {
+        let times = if format == Format::Parquet { "timestamp" } else { "bigint" };
+        match self.kind {
+            Type::Word | Type::Text => "string".to_owned(),
+            Type::Flag => "boolean".to_owned(),
+            Type::Int => "int".to_owned(),
+            Type::Long => "bigint".to_owned(),
+            Type::Double => "double".to_owned(),
+            Type::Time => times.to_owned(),
+            Type::Decimal => "decimal(38,18)".to_owned(),
+            Type::Texts => "array<string>".to_owned(),
+            Type::Numbers => "map<string,decimal(38,18)>".to_owned(),
+            Type::Pairs => "array<array<string>>".to_owned(),
+            Type::Struct(members) => {
+                let members: Vec<String> =
+                    members.iter().map(|member| format!("{}:{}", member.name, member.hive_type(format))).collect();
+                format!("struct<{}>", members.join(","))
+            }
+        }
+    }
+}
