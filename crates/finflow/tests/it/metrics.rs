@@ -75,6 +75,13 @@ fn every_metric_of_every_stage_is_documented_and_every_counter_published_from_th
     let silent = stages.iter().flat_map(|(_, metrics)| metrics.without_series());
     assert_eq!(silent.filter(|name| name.ends_with("_total")).collect::<Vec<_>>(), Vec::<String>::new());
 
+    // A live feed, of a venue that is not there.
+    let feeds = vec!["kraken?url=ws://127.0.0.1:9".parse().expect("a feed")];
+    let (_, live) =
+        metrics("ingest", ingest::Config { kafka: brokers.config(), feeds, ..Default::default() }, ingest::run);
+    let silent = live.without_series().into_iter().filter(|name| name.ends_with("_total"));
+    assert_eq!(silent.collect::<Vec<_>>(), Vec::<String>::new());
+
     let is_shared = |name: &str| name.starts_with("process_") || name == "finflow_build_info";
     let mut shared = stages[0].1.described();
     shared.retain(|metric| is_shared(&metric.name));
@@ -83,6 +90,12 @@ fn every_metric_of_every_stage_is_documented_and_every_counter_published_from_th
         let mut own = metrics.described();
         own.retain(|metric| !is_shared(&metric.name));
         page.push_str(&section(name, &own));
+        if *name == "ingest" {
+            let known: Vec<String> = metrics.described().into_iter().map(|metric| metric.name).collect();
+            let mut live = live.described();
+            live.retain(|metric| !known.contains(&metric.name));
+            page.push_str(&section("ingest, of live feeds", &live));
+        }
     }
     golden("docs/metrics.md", &page);
 }
