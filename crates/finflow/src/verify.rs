@@ -106,6 +106,15 @@ async fn run(args: &VerifyArgs, plan: Plan) -> anyhow::Result<Report> {
             counts.other_settings
         ));
     }
+    if let Some(counts) = &metrics
+        && counts.compared == 0
+        && counts.behind > 0
+    {
+        differences.push(format!(
+            "{} windows are closed by the stored events, and no metrics are stored at all",
+            counts.behind
+        ));
+    }
     Ok(Report { lake: audit.counts, metrics, differences })
 }
 
@@ -152,10 +161,10 @@ impl Report {
         println!("claims       {} of {} partitions", lake.claims, lake.partitions);
         println!("rows         {} in {} objects", lake.rows, lake.objects);
         println!("besides      {} skips, {} markers, {} lost to retention", lake.skips, lake.markers, lake.lost);
-        if let Some(Counts { rebuilt, compared, open, ahead, other_settings }) = metrics {
+        if let Some(Counts { rebuilt, compared, open, ahead, behind, other_settings }) = metrics {
             println!(
                 "metrics      {rebuilt} windows rebuilt, {compared} compared, {open} open, {ahead} of events not stored \
-                 yet, {other_settings} of other settings"
+                 yet, {behind} not stored yet, {other_settings} of other settings"
             );
         }
         println!(

@@ -29,6 +29,9 @@ pub struct Counts {
     pub open: u64,
     /// Of events that are not in the lake yet.
     pub ahead: u64,
+    /// Closed by the stored events, and neither they nor any later window of the symbol is stored as final: the end of the metrics
+    /// was not stored yet.
+    pub behind: u64,
     /// Made with other settings than these: not compared.
     pub other_settings: u64,
 }
@@ -60,6 +63,15 @@ impl Stored {
     /// Hashes of the settings that made them.
     pub fn configs(&self) -> BTreeSet<&str> {
         self.last.values().map(|metrics| metrics.config.as_str()).collect()
+    }
+
+    /// The start of the last final window of each symbol and window.
+    fn finals(&self) -> BTreeMap<(String, String), i64> {
+        let mut finals = BTreeMap::new();
+        for ((symbol, window, start), _) in self.last.iter().filter(|(_, metrics)| metrics.is_final) {
+            finals.insert((symbol.clone(), window.clone()), *start);
+        }
+        finals
     }
 }
 
@@ -122,8 +134,10 @@ impl Rebuild {
             out.into_iter().for_each(|metrics| drop(self.last.insert(key(&metrics), (metrics, true))));
         }
         let mut counts = Counts { rebuilt: self.last.len() as u64, ..Counts::default() };
+        let told_until = stored.finals();
         let mut stored = stored.last;
         for (key, (built, is_open)) in &self.last {
+            let is_behind = told_until.get(&(key.0.clone(), key.1.clone())).is_none_or(|start| key.2 > *start);
             match stored.remove(key) {
                 Some(found) if self.is_ahead(&found) => counts.ahead += 1,
                 Some(found) if found.config != built.config => counts.other_settings += 1,
@@ -134,6 +148,7 @@ impl Rebuild {
                     }
                 }
                 _ if *is_open => counts.open += 1,
+                _ if is_behind => counts.behind += 1,
                 Some(_) => {
                     differs(format!("{}: the stored events close it, and no final record of it is stored", named(key)))
                 }
