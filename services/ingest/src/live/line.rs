@@ -114,6 +114,8 @@ impl Line {
         loop {
             let wake = self.wake();
             tokio::select! {
+                // In this order: no link is silent while something of it waits to be read.
+                biased;
                 () = shutdown.wait() => break,
                 () = drain.wait() => break,
                 told = self.told.recv() => {
