@@ -31,6 +31,8 @@ pub enum Command {
     /// Create or list Finflow's topics
     #[command(subcommand)]
     Topics(TopicsCommand),
+    /// Raise the number of partitions of a stage's input, and carry its state over
+    Repartition(RepartitionArgs),
     /// Ask the parts of a running pipeline whether they are well
     Doctor(DoctorArgs),
     /// Check the lake against its claims, and the stored metrics against the stored events
@@ -232,6 +234,35 @@ pub struct ApplyArgs {
     /// The report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RepartitionArgs {
+    /// The stage, none of whose processes may run, nor what writes to its input
+    #[arg(value_enum)]
+    pub stage: Keeper,
+    /// So many from now on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    pub partitions: i32,
+    /// The Kafka to ask [default: 127.0.0.1:9092]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub brokers: Option<String>,
+    /// YAML file with the settings of the stage, as in docs/config.md
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Any setting of the stage, as in docs/config.md
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The report as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A stage whose state lies in Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Keeper {
+    Aggregate,
+    Alert,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod catalog;
 mod cli;
 mod doctor;
 mod lake_args;
+mod repartition;
 mod replay;
 mod settings;
 mod tail;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::main(args),
         Command::Tail(args) => tail::main(args),
         Command::Topics(command) => topics::main(command),
+        Command::Repartition(args) => repartition::main(args),
         Command::Doctor(args) => doctor::main(&args),
         Command::Verify(args) => verify::main(args),
         Command::Catalog(command) => catalog::main(command),

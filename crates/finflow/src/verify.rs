@@ -161,10 +161,10 @@ impl Report {
         println!("claims       {} of {} partitions", lake.claims, lake.partitions);
         println!("rows         {} in {} objects", lake.rows, lake.objects);
         println!("besides      {} skips, {} markers, {} lost to retention", lake.skips, lake.markers, lake.lost);
-        if let Some(Counts { rebuilt, compared, open, ahead, behind, other_settings }) = metrics {
+        if let Some(Counts { rebuilt, compared, open, ahead, behind, other_settings, split }) = metrics {
             println!(
                 "metrics      {rebuilt} windows rebuilt, {compared} compared, {open} open, {ahead} of events not stored \
-                 yet, {behind} not stored yet, {other_settings} of other settings"
+                 yet, {behind} not stored yet, {other_settings} of other settings, {split} of symbols that changed partition"
             );
         }
         println!(

@@ -135,6 +135,8 @@ pub struct Metrics {
     pub partial: bool,
     pub quality: Quality,
     pub input: Input,
+    /// Where the earlier part of it stands: in partitions of before their number was raised, oldest first.
+    pub input_before: Vec<Input>,
     /// Trades of this window that came behind the watermark and were still taken.
     pub late: u64,
     pub duplicate: u64,

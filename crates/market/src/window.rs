@@ -54,5 +54,11 @@ pub use fold::{Counts, Emit, Empty, Fold, Input, Moment, Options, Outcome, Rollu
 pub use gaps::Hole;
 pub use layout::{Layout, LayoutError};
 
+/// The symbol whose state a key of the changelog holds; `None`: not a key of ours.
+pub fn owner(key: &[u8]) -> Option<&[u8]> {
+    let key = std::str::from_utf8(key).ok()?;
+    Some(book::Key::parse(key)?.symbol.as_bytes())
+}
+
 #[cfg(test)]
 mod tests;

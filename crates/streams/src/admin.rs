@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -184,10 +184,8 @@ impl Admin {
     /// `None` if there is no such topic.
     pub fn describe(&self, topic: &str) -> Result<Option<Described>> {
         let action = format!("describe the topic {topic}");
-        // SAFETY: the client lives during the call.
-        let id = unsafe { describe::topic_id(self.client.inner().native_ptr(), topic, ASK) };
-        let id = id.map_err(|error| StreamError::from_code(action.clone(), error.code, error.to_string()))?;
-        let Some((most, least)) = id else { return Ok(None) };
+        let Some(described) = self.ask_about(topic, ASK)? else { return Ok(None) };
+        let (most, least) = described.id;
         let topic_id = TopicId((u128::from(most as u64) << 64) | u128::from(least as u64));
         let metadata = self.client.inner().fetch_metadata(Some(topic), ASK);
         let metadata = metadata.map_err(|error| StreamError::from_kafka(action, error))?;
@@ -202,6 +200,45 @@ impl Admin {
             partitions: i32::try_from(found.partitions().len()).unwrap_or(i32::MAX),
             replication: i32::try_from(replication).unwrap_or(i32::MAX),
         }))
+    }
+
+    fn ask_about(&self, topic: &str, limit: Duration) -> Result<Option<describe::Topic>> {
+        // SAFETY: the client lives during the call.
+        let answer = unsafe { describe::topic(self.client.inner().native_ptr(), topic, limit) };
+        let action = || format!("describe the topic {topic}");
+        answer.map_err(|error| StreamError::from_code(action(), error.code, error.to_string()))
+    }
+
+    /// How many partitions a topic has; none if there is no such topic.
+    pub(crate) fn partitions_within(&self, topic: &str, limit: Duration) -> Result<i32> {
+        let described = self.ask_about(topic, limit)?;
+        Ok(described.map_or(0, |topic| i32::try_from(topic.partitions).unwrap_or(i32::MAX)))
+    }
+
+    /// Raises the number of partitions. What is there stays where it is; keys move.
+    pub(crate) fn grow(&self, topic: &str, partitions: i32) -> Result<()> {
+        let action = format!("give {topic} {partitions} partitions");
+        let wanted = NewPartitions::new(topic, usize::try_from(partitions).unwrap_or_default());
+        let results = block_on(self.client.create_partitions([&wanted], &options()))
+            .map_err(|error| StreamError::from_kafka(action.clone(), error))?;
+        for result in results {
+            result.map_err(|(_, code)| StreamError::from_code(action.clone(), code, code.to_string()))?;
+        }
+        self.wait(|| {
+            let there = self.partitions_within(topic, ASK)?;
+            Ok(if there >= partitions {
+                Ok(())
+            } else {
+                Err(format!("waiting for {topic} to have {partitions} partitions"))
+            })
+        })
+    }
+
+    /// Members of a group at this moment.
+    pub(crate) fn members(&self, group: &str) -> Result<usize> {
+        let answer = self.client.inner().fetch_group_list(Some(group), ASK);
+        let list = answer.map_err(|error| StreamError::from_kafka(format!("list the members of {group}"), error))?;
+        Ok(list.groups().iter().filter(|found| found.name() == group).map(|found| found.members().len()).sum())
     }
 
     /// First offset and true end of every partition, in order; the end counts records of open transactions.

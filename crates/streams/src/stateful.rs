@@ -5,9 +5,11 @@
 
 mod engine;
 mod ledger;
+mod marks;
 mod meta;
 mod observe;
 mod outbox;
+mod repartition;
 mod restore;
 mod surroundings;
 mod transaction;
@@ -23,7 +25,9 @@ use crate::record::Record;
 use crate::topic;
 
 pub use ledger::{Counts, Ledger, Outcome};
+pub use meta::{Past, Stretch};
 pub use outbox::{Changelog, Outbox};
+pub use repartition::{Repartitioned, repartition};
 
 /// What a stage does with its records. All calls come from one thread, a partition's in the order of its offsets.
 ///
@@ -44,8 +48,14 @@ pub trait Stage {
     /// One record of the changelog, in the order it was written; `None` is the deletion of the key.
     fn restore(&mut self, part: &mut Self::Part, key: &[u8], value: Option<&[u8]>) -> anyhow::Result<()>;
 
+    /// The key of the input's records whose state this key of the changelog holds. With it the state finds its way when
+    /// the number of partitions changes; `None` is a key that this stage never writes.
+    fn owner<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
+        Some(key)
+    }
+
     /// After the last `restore`, before the first `record`. Nothing to restore: called as well.
-    fn restored(&mut self, _part: &mut Self::Part) -> anyhow::Result<()> {
+    fn restored(&mut self, _part: &mut Self::Part, _past: &Past) -> anyhow::Result<()> {
         Ok(())
     }
 
@@ -96,6 +106,9 @@ pub struct Settings {
     pub transaction_timeout: Duration,
     /// Throws the state away and folds the input again from its start. What was emitted is emitted again.
     pub rebuild: bool,
+    /// Folds only the first so many partitions, as if there were no others, and closes nothing by the clock: what was
+    /// there before their number was raised. For [`repartition`].
+    pub only: Option<i32>,
 }
 
 impl Settings {
@@ -114,6 +127,7 @@ impl Settings {
             tick_interval: Duration::from_millis(100),
             transaction_timeout: Duration::from_secs(10),
             rebuild: false,
+            only: None,
         }
     }
 }

@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use harness::Context;
 use serde::Serialize;
 use streams::Env;
-use streams::stateful::{self, Counts, Ledger};
+use streams::stateful::{self, Counts, Ledger, Repartitioned};
 
 pub use config::Config;
 pub use error::AggregateError;
@@ -67,4 +67,16 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
         late_for_window: stage.late_for_window,
         ledger,
     })
+}
+
+/// Carries the windows over to `partitions` of the input, with the settings of the stage: [`stateful::repartition`].
+pub async fn repartition(ctx: Context<Config>, partitions: i32) -> anyhow::Result<Repartitioned> {
+    let worker = ctx.clone();
+    ctx.thread("loop", move || {
+        let env = Env::of(&worker).with_heartbeat(worker.heartbeat("loop"));
+        let config = &worker.config;
+        let mut stage = pipeline::Aggregator::new(config, &worker.metrics)?;
+        stateful::repartition(&env, &config.kafka, &pipeline::settings(config), &mut stage, partitions)
+    })
+    .await
 }

@@ -9,8 +9,8 @@ use harness::Registry;
 use harness::prom::IntGauge;
 use market::codec::TradeRef;
 use market::window::{Amendment, Counts, Fold, Hole, Input, Moment, Options, Outcome as Folded, StateError};
-use market::{Bar, Event, EventRef, Metrics, Reason};
-use streams::stateful::{Changelog, Outbox, Outcome, Settings, Stage, Tick};
+use market::{Bar, Event, EventRef, Input as Provenance, Metrics, Reason};
+use streams::stateful::{Changelog, Outbox, Outcome, Past, Settings, Stage, Stretch, Tick};
 use streams::{Record, header};
 
 use crate::config::Config;
@@ -66,8 +66,28 @@ pub struct Part {
     partition: i32,
     fold: Fold,
     symbols: Held,
+    /// Records are put in order by offset: what is added to those of today, and what those of before were.
+    past: Past,
     /// What of the fold's counts has been told.
     told: Counts,
+}
+
+impl Part {
+    /// The place of a record among all of its key.
+    fn place(&self, record: &Record<'_>) -> i64 {
+        record.offset + self.past.base()
+    }
+
+    /// The partitions and offsets that these places stand for.
+    fn trace(&self, metrics: &mut Metrics) {
+        let Provenance { first_offset, last_offset, .. } = metrics.input;
+        let stretches = self.past.stretches(metrics.symbol.as_bytes(), self.partition, first_offset, last_offset);
+        let input = |at: &Stretch| Provenance { partition: at.partition, first_offset: at.first, last_offset: at.last };
+        if let Some((latest, before)) = stretches.split_last() {
+            metrics.input = input(latest);
+            metrics.input_before = before.iter().map(input).collect();
+        }
+    }
 }
 
 /// A share in a gauge, given back when it is dropped.
@@ -140,7 +160,7 @@ impl Aggregator {
         if self.is_future(record, &trade.symbol, trade.event_time, trade.receive_time, out) {
             return Outcome::Invalid;
         }
-        let input = Input::of(trade, record.offset);
+        let input = Input::of(trade, part.place(record));
         let known = part.fold.symbols();
         let outcome = part.fold.trade(&input, &mut self.records);
         if part.fold.symbols() != known {
@@ -159,7 +179,7 @@ impl Aggregator {
             return Outcome::Invalid;
         }
         let known = part.fold.symbols();
-        let outcome = part.fold.bar(bar, record.offset, &mut self.records);
+        let outcome = part.fold.bar(bar, part.place(record), &mut self.records);
         if part.fold.symbols() != known {
             self.settle_home(&bar.symbol, part.partition);
         }
@@ -242,8 +262,11 @@ impl Aggregator {
         }
     }
 
-    fn emit(&mut self, out: &mut Outbox<'_>) {
-        for metrics in self.records.drain(..) {
+    fn emit(&mut self, part: &Part, out: &mut Outbox<'_>) {
+        for mut metrics in self.records.drain(..) {
+            if !part.past.is_empty() {
+                part.trace(&mut metrics);
+            }
             self.value.clear();
             metrics.encode(&mut self.value);
             let id = format!("{}/{}/{}/{}", metrics.symbol, metrics.window, metrics.window_start, metrics.rev);
@@ -285,7 +308,13 @@ impl Stage for Aggregator {
 
     fn new_part(&mut self, partition: i32) -> Part {
         let fold = Fold::new(&self.options, partition).expect("the same options have served in `new`");
-        Part { partition, told: fold.counts().clone(), fold, symbols: Held(self.held.clone(), 0) }
+        Part {
+            partition,
+            told: fold.counts().clone(),
+            fold,
+            symbols: Held(self.held.clone(), 0),
+            past: Past::default(),
+        }
     }
 
     fn restore(&mut self, part: &mut Part, key: &[u8], value: Option<&[u8]>) -> anyhow::Result<()> {
@@ -299,7 +328,12 @@ impl Stage for Aggregator {
         }
     }
 
-    fn restored(&mut self, part: &mut Part) -> anyhow::Result<()> {
+    fn owner<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
+        market::window::owner(key)
+    }
+
+    fn restored(&mut self, part: &mut Part, past: &Past) -> anyhow::Result<()> {
+        part.past = past.clone();
         part.fold.restored();
         let names: Vec<Box<str>> = part.fold.names().map(Box::from).collect();
         names.iter().for_each(|name| self.settle_home(name, part.partition));
@@ -320,16 +354,16 @@ impl Stage for Aggregator {
                 Outcome::OtherKind
             }
             Ok(EventRef::Other(Event::Cancel(cancel))) => {
-                self.amend(part, &Amendment::of_cancel(&cancel, record.offset), record, out)
+                self.amend(part, &Amendment::of_cancel(&cancel, part.place(record)), record, out)
             }
             Ok(EventRef::Other(Event::Correction(correction))) => {
-                self.amend(part, &Amendment::of_correction(&correction, record.offset), record, out)
+                self.amend(part, &Amendment::of_correction(&correction, part.place(record)), record, out)
             }
             Ok(EventRef::Other(_)) => Outcome::OtherKind,
             Err(error) => self.invalid(record, error.reason, &error.detail, out),
         };
         if !self.records.is_empty() {
-            self.emit(out);
+            self.emit(part, out);
         }
         outcome
     }
@@ -337,7 +371,7 @@ impl Stage for Aggregator {
     fn tick(&mut self, part: &mut Part, tick: Tick, out: &mut Outbox<'_>) {
         let moment = Moment { now: tick.now_ns, caught_up: tick.caught_up, ending: tick.ending };
         part.fold.tick(moment, &mut self.records);
-        self.emit(out);
+        self.emit(part, out);
         self.tell_counts(part);
         part.symbols.set(part.fold.symbols());
         self.observe.lag(tick.now_ns, self.latest);

@@ -18,7 +18,7 @@ use anyhow::Context as _;
 use harness::Context;
 use serde::Serialize;
 use streams::Env;
-use streams::stateful::{self, Counts, Ledger};
+use streams::stateful::{self, Counts, Ledger, Repartitioned};
 
 pub use config::{Config, Judge};
 pub use error::AlertError;
@@ -46,4 +46,16 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
         .await?;
     let alerts = ledger.emitted.get(&ctx.config.output).copied().unwrap_or(0);
     Ok(Summary { outcomes: ledger.outcomes(), alerts, ledger })
+}
+
+/// Carries what has fired over to `partitions` of the input, with the settings of the stage: [`stateful::repartition`].
+pub async fn repartition(ctx: Context<Config>, partitions: i32) -> anyhow::Result<Repartitioned> {
+    let worker = ctx.clone();
+    ctx.thread("loop", move || {
+        let env = Env::of(&worker).with_heartbeat(worker.heartbeat("loop"));
+        let config = &worker.config;
+        let mut alerts = pipeline::Alerts::new(config, &worker.metrics);
+        stateful::repartition(&env, &config.kafka, &pipeline::Alerts::settings(config), &mut alerts, partitions)
+    })
+    .await
 }

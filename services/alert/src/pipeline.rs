@@ -136,6 +136,11 @@ impl Stage for Alerts {
         Ok(())
     }
 
+    fn owner<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
+        let at = key.iter().position(|byte| *byte == SEPARATOR as u8)?;
+        Some(&key[at + 1..])
+    }
+
     fn record(&mut self, part: &mut Part, record: &Record<'_>, out: &mut Outbox<'_>) -> Outcome {
         out.follow(record);
         let metrics = match Metrics::decode(record.value.unwrap_or_default()) {

@@ -130,6 +130,7 @@ fn empty(trade: &Trade, span: Span, start: i64, offset: i64) -> Bar {
         config: "example".to_owned(),
         bars: None,
         averages: Vec::new(),
+        input_before: Vec::new(),
         gap: false,
         reasons: Default::default(),
     };

@@ -218,3 +218,23 @@ fn a_recording_is_rebased_by_the_words_of_ingest() {
         assert!(errors(&output).contains("[possible values: now, none]"), "{}", errors(&output));
     }
 }
+
+/// The whole way of an operator: stop, more partitions, start.
+#[test]
+fn three_partitions_become_six() {
+    let bench = Bench::new();
+    let index = bench.index(40);
+    bench.lines(&["topics", "apply", "--json"]);
+    bench.lines(&["replay", &index]);
+    let stage = ["aggregate", "--until-end", "--admin", "off", "--windows", "1d"];
+    bench.lines(&stage);
+    let done = bench.lines(&["repartition", "aggregate", "--partitions", "6", "--set", "windows=1d", "--json"]);
+    assert_eq!((&done[0]["from"], &done[0]["to"], &done[0]["folded"]), (&json!(3), &json!(6), &json!(0)));
+    let there = bench.admin().list().expect("topics are listed");
+    assert_eq!((there[topic::RAW], there["finflow-aggregate-state"]), (6, 6));
+    let nothing = bench.lines(&stage);
+    assert_eq!(nothing[0]["msgs"], 0, "the positions went with it: {nothing:?}");
+    let output = bench.command(&["repartition", "aggregate", "--partitions", "5"]).output().expect("finflow starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && errors.contains("has 6 partitions already"), "{errors}");
+}

@@ -50,6 +50,7 @@ fields! {
         BarCount = "bar_count",
         Averages = "averages",
         Gap = "gap",
+        InputBefore = "input_before",
         QuoteVolumeReason = "quote_volume_reason",
         TwapReason = "twap_reason",
         AverageReason = "average_reason",
@@ -104,6 +105,7 @@ impl Metrics {
             partial: fields.flag(Field::Partial)?,
             quality: fields.word(Field::Quality, Quality::parse)?,
             input: input(&fields)?,
+            input_before: input_before(&fields)?,
             late: fields.narrow(Field::Late)?,
             duplicate: fields.narrow(Field::Duplicate)?,
             backfilled: fields.narrow(Field::Backfilled)?,
@@ -145,11 +147,7 @@ impl Metrics {
         object.number_or_null("buy_volume", self.buy_volume);
         object.flag("partial", self.partial);
         object.text("quality", self.quality.as_str());
-        object.object("input", |object| {
-            object.integer("partition", self.input.partition.into());
-            object.integer("first_offset", self.input.first_offset);
-            object.integer("last_offset", self.input.last_offset);
-        });
+        object.object("input", |object| write_input(object, &self.input));
         object.count("late", self.late);
         object.count("duplicate", self.duplicate);
         object.count("backfilled", self.backfilled);
@@ -165,6 +163,9 @@ impl Metrics {
         }
         if self.gap {
             object.flag("gap", true);
+        }
+        if !self.input_before.is_empty() {
+            object.objects("input_before", &self.input_before, write_input);
         }
         object.opt_text("quote_volume_reason", self.reasons.quote_volume.map(Undefined::as_str));
         object.opt_text("twap_reason", self.reasons.twap.map(Undefined::as_str));
@@ -216,10 +217,36 @@ fn averages(fields: &Fields<Field>) -> Result<Vec<(Average, Option<Decimal>)>, D
     Ok(averages)
 }
 
+fn write_input(object: &mut Object<'_>, input: &Input) {
+    object.integer("partition", input.partition.into());
+    object.integer("first_offset", input.first_offset);
+    object.integer("last_offset", input.last_offset);
+}
+
 fn input(fields: &Fields<Field>) -> Result<Input, DecodeError> {
     let Raw::Object(text) = fields.raw(Field::Input) else {
         return Err(fields.error(Field::Input, Reason::WrongType, "is not an object"));
     };
+    read_input(text)
+}
+
+fn input_before(fields: &Fields<Field>) -> Result<Vec<Input>, DecodeError> {
+    let wrong = || fields.error(Field::InputBefore, Reason::WrongType, "is not a list of objects");
+    let text = match fields.raw(Field::InputBefore) {
+        Raw::Absent | Raw::Null => return Ok(Vec::new()),
+        Raw::Array(text) => text,
+        _ => return Err(wrong()),
+    };
+    let mut inputs = Vec::new();
+    Scanner::new(text).items(|item| {
+        let Raw::Object(text) = item else { return Err(wrong()) };
+        inputs.push(read_input(text)?);
+        Ok(())
+    })?;
+    Ok(inputs)
+}
+
+fn read_input(text: &str) -> Result<Input, DecodeError> {
     let mut inner = Fields::<InputField>::empty();
     inner.read_text(text)?;
     Ok(Input {

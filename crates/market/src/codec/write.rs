@@ -75,6 +75,20 @@ impl<'a> Object<'a> {
         inner.close();
     }
 
+    pub(super) fn objects<T>(&mut self, name: &str, values: &[T], mut fill: impl FnMut(&mut Object, &T)) {
+        self.name(name);
+        self.out.push(b'[');
+        for (i, value) in values.iter().enumerate() {
+            if i > 0 {
+                self.out.push(b',');
+            }
+            let mut inner = Object::open(self.out);
+            fill(&mut inner, value);
+            inner.close();
+        }
+        self.out.push(b']');
+    }
+
     /// A number under a name that came from outside.
     pub(super) fn foreign_number(&mut self, name: &str, value: Decimal) {
         if !self.first {

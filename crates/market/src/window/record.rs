@@ -112,6 +112,7 @@ fn blank(settings: &Settings, place: &Place<'_>, told: Told) -> Metrics {
         partial: coverage.partial,
         quality: coverage.quality(0),
         input: Input { partition: settings.partition, first_offset: 0, last_offset: 0 },
+        input_before: Vec::new(),
         late: 0,
         duplicate: 0,
         backfilled: 0,

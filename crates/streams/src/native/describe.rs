@@ -1,4 +1,4 @@
-//! The id of a topic. A topic that is deleted and made again has the same name and other records: only its id tells.
+//! The id of a topic and its number of partitions. A topic that is deleted and made again has the same name and other records: only its id tells.
 
 use std::ffi::CString;
 use std::ptr;
@@ -8,15 +8,22 @@ use rdkafka_sys as sys;
 
 use super::NativeError;
 
-/// `(most, least)` significant bits of the topic's id, or `None` if there is no such topic.
+/// What one request tells of a topic.
+pub(crate) struct Topic {
+    /// `(most, least)` significant bits.
+    pub id: (i64, i64),
+    pub partitions: usize,
+}
+
+/// `None` if there is no such topic. Unlike a request for metadata it never makes one.
 ///
 /// # Safety
 /// `client` is a live client of librdkafka.
-pub(crate) unsafe fn topic_id(
+pub(crate) unsafe fn topic(
     client: *mut sys::rd_kafka_t,
     topic: &str,
     timeout: Duration,
-) -> Result<Option<(i64, i64)>, NativeError> {
+) -> Result<Option<Topic>, NativeError> {
     let invalid = || NativeError::of(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__INVALID_ARG);
     let name = CString::new(topic).map_err(|_| invalid())?;
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
@@ -50,7 +57,7 @@ pub(crate) unsafe fn topic_id(
 
 /// # Safety
 /// `result` is null or lives during the call.
-unsafe fn read(result: *const sys::rd_kafka_DescribeTopics_result_t) -> Result<Option<(i64, i64)>, NativeError> {
+unsafe fn read(result: *const sys::rd_kafka_DescribeTopics_result_t) -> Result<Option<Topic>, NativeError> {
     if result.is_null() {
         return Ok(None);
     }
@@ -75,7 +82,10 @@ unsafe fn read(result: *const sys::rd_kafka_DescribeTopics_result_t) -> Result<O
         if id.is_null() {
             return Ok(None);
         }
-        Ok(Some((sys::rd_kafka_Uuid_most_significant_bits(id), sys::rd_kafka_Uuid_least_significant_bits(id))))
+        let mut partitions = 0;
+        sys::rd_kafka_TopicDescription_partitions(topic, &mut partitions);
+        let id = (sys::rd_kafka_Uuid_most_significant_bits(id), sys::rd_kafka_Uuid_least_significant_bits(id));
+        Ok(Some(Topic { id, partitions }))
     }
 }
 

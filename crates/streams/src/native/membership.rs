@@ -1,5 +1,7 @@
 //! Who we are in a consumer group at one moment: member id and generation, as a transaction must show them.
 
+use std::ffi::CString;
+
 use rdkafka::TopicPartitionList;
 use rdkafka_sys as sys;
 
@@ -39,6 +41,15 @@ impl Membership {
             let membership = Membership { raw, member, generation };
             (!membership.member.is_empty() && generation >= 0).then_some(membership)
         }
+    }
+
+    /// Of nobody: with it positions can be set in a transaction while the group has no members. Kafka does not look whether
+    /// it has any, so who uses it must.
+    pub(crate) fn of_nobody(group: &str) -> Membership {
+        let group = CString::new(group).unwrap_or_default();
+        // SAFETY: the name is copied; the result is ours and freed by Drop.
+        let raw = unsafe { sys::rd_kafka_consumer_group_metadata_new(group.as_ptr()) };
+        Membership { raw, member: String::new(), generation: -1 }
     }
 
     /// Adds `offsets` to the open transaction of `producer`, under this membership.

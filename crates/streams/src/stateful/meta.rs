@@ -23,6 +23,56 @@ pub(super) struct Meta {
     pub next_offset: i64,
     /// Every record since the state began, by outcome.
     pub counts: Counts,
+    #[serde(default, skip_serializing_if = "Past::is_empty")]
+    pub past: Past,
+}
+
+/// The partitions of before, oldest first: the offset at which each ended when their number was raised.
+///
+/// The records of a key lie in one partition and, before that, in another whose offsets have nothing to do with it. In
+/// the *order of the key* they are numbered through: those of today come after the end of every partition of before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Past(pub(super) Vec<Vec<i64>>);
+
+impl Past {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What is added to an offset of today.
+    pub fn base(&self) -> i64 {
+        self.0.iter().map(|ends| Past::length(ends)).sum()
+    }
+
+    fn length(ends: &[i64]) -> i64 {
+        ends.iter().copied().max().unwrap_or(0)
+    }
+
+    /// The stretches of partitions that hold the records of `key` from `first` to `last` in the order of the key, oldest
+    /// first; `today` is the key's partition now.
+    pub fn stretches(&self, key: &[u8], today: i32, first: i64, last: i64) -> Vec<Stretch> {
+        let mut stretches = Vec::new();
+        let mut base = 0;
+        for ends in &self.0 {
+            let partition = market::symbol::partition(key, i32::try_from(ends.len()).unwrap_or(i32::MAX));
+            let end = usize::try_from(partition).ok().and_then(|at| ends.get(at).copied()).unwrap_or(0);
+            let stretch = Stretch { partition, first: (first - base).max(0), last: (last - base).min(end - 1) };
+            stretches.extend((stretch.first <= stretch.last).then_some(stretch));
+            base += Past::length(ends);
+        }
+        let stretch = Stretch { partition: today, first: (first - base).max(0), last: last - base };
+        stretches.extend((stretch.first <= stretch.last).then_some(stretch));
+        stretches
+    }
+}
+
+/// Offsets of one partition, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch {
+    pub partition: i32,
+    pub first: i64,
+    pub last: i64,
 }
 
 pub(super) const VERSION: u32 = 1;
@@ -30,6 +80,8 @@ pub(super) const VERSION: u32 = 1;
 /// What the state must stand for to be used here.
 #[derive(Debug, Clone)]
 pub(super) struct Expected {
+    /// As [`crate::Env::service`].
+    pub service: &'static str,
     pub layout: u32,
     pub group: String,
     pub input: String,
@@ -39,8 +91,9 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    pub(super) fn new(settings: &Settings, layout: u32, input: Input) -> Self {
+    pub(super) fn new(service: &'static str, settings: &Settings, layout: u32, input: Input) -> Self {
         Expected {
+            service,
             layout,
             group: settings.group.clone(),
             input: settings.input.clone(),
@@ -50,7 +103,7 @@ impl Expected {
         }
     }
 
-    pub(super) fn meta(&self, next_offset: i64, counts: Counts) -> Meta {
+    pub(super) fn meta(&self, next_offset: i64, counts: Counts, past: &Past) -> Meta {
         Meta {
             v: VERSION,
             layout: self.layout,
@@ -60,6 +113,7 @@ impl Expected {
             partitions: self.partitions,
             next_offset,
             counts,
+            past: past.clone(),
         }
     }
 
@@ -107,9 +161,10 @@ impl Expected {
         if meta.partitions != self.partitions {
             return Err(format!(
                 "{input} had {} partitions when the state in {changelog} was written and has {} now: keys have moved \
-                 between partitions, and with them their records, but not their state. Make new topics with the \
-                 number of partitions you want and let the stage finish the old ones first",
-                meta.partitions, self.partitions
+                 between partitions, and with them their records, but not their state. {}",
+                meta.partitions,
+                self.partitions,
+                steps(self.service, self.partitions)
             ));
         }
         match committed {
@@ -131,12 +186,21 @@ impl Expected {
 const REBUILD: &str = "`--set rebuild=true` throws the state away and folds the input again from its start, emitting again what \
                        comes of it";
 
+/// What to do about a number of partitions that has changed.
+pub(super) fn steps(service: &str, partitions: i32) -> String {
+    format!(
+        "Stop whatever writes to the input, and every process of this stage; run `finflow repartition {service} \
+         --partitions {partitions}`, which carries the state over; then start them again"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn expected() -> Expected {
         Expected {
+            service: "aggregate",
             layout: 3,
             group: "aggregate".to_owned(),
             input: "raw-market-data".to_owned(),
@@ -167,7 +231,7 @@ mod tests {
     #[test]
     fn goes_on_only_where_mark_and_position_agree() {
         let expected = expected();
-        let meta = expected.meta(42, Counts::default());
+        let meta = expected.meta(42, Counts::default(), &Past::default());
         assert_eq!(expected.agree(0, None, None), Ok(None));
         assert_eq!(expected.agree(0, Some(&meta), Some(42)), Ok(Some(42)));
         let refused = |meta: Option<&Meta>, committed, part: &str| {
@@ -181,6 +245,31 @@ mod tests {
         refused(Some(&Meta { v: 9, ..meta.clone() }), Some(42), "has the form 9.3");
         refused(Some(&Meta { topic_id: "x".to_owned(), ..meta.clone() }), Some(42), "deleted and made again");
         refused(Some(&Meta { partitions: 6, ..meta.clone() }), Some(42), "had 6 partitions");
+        refused(
+            Some(&Meta { partitions: 2, ..meta.clone() }),
+            Some(42),
+            "`finflow repartition aggregate --partitions 3`",
+        );
         refused(Some(&Meta { group: "other".to_owned(), ..meta.clone() }), Some(42), "its own changelog topic");
+    }
+
+    /// From 3 partitions to 6, and to 12 later.
+    #[test]
+    fn offsets_of_before_are_found_again() {
+        let past = Past(vec![vec![100, 70, 80], vec![10, 200, 150, 5, 5, 5]]);
+        assert_eq!(past.base(), 300);
+        let key = b"BINANCE:BTCUSDT";
+        let [old, middle, today] = [3, 6, 12].map(|partitions| market::symbol::partition(key, partitions));
+        let of = |first, last| {
+            let stretches = past.stretches(key, today, first, last);
+            stretches.iter().map(|at| (at.partition, at.first, at.last)).collect::<Vec<_>>()
+        };
+        let end = |ends: &[i64], partition: i32| ends[partition as usize] - 1;
+        let (old_last, middle_last) = (end(&past.0[0], old), end(&past.0[1], middle));
+        assert_eq!(of(300, 310), [(today, 0, 10)]);
+        assert_eq!(of(7, 9), [(old, 7, 9)]);
+        assert_eq!(of(101, 102), [(middle, 1, 2)]);
+        assert_eq!(of(7, 301), [(old, 7, old_last), (middle, 0, middle_last), (today, 0, 1)]);
+        assert_eq!(Past::default().stretches(key, today, 4, 9), [Stretch { partition: today, first: 4, last: 9 }]);
     }
 }

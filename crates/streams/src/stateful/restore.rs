@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 
 use super::Stage;
 use super::ledger::Counts;
-use super::meta::{Expected, Meta};
+use super::meta::{Expected, Meta, Past};
 use super::outbox::META_KEY;
 use super::world::{Replay, World};
 use crate::consumer::{Polled, TopicPartition};
@@ -30,13 +30,14 @@ pub(super) struct Restored<P> {
     /// `None`: nothing was ever committed here.
     pub next_offset: Option<i64>,
     pub counts: Counts,
+    pub past: Past,
     /// With [`super::Settings::rebuild`]: keys of the old state, to be deleted.
     pub leftovers: Vec<Vec<u8>>,
 }
 
 impl<P> Restored<P> {
     pub(super) fn nothing(state: P) -> Self {
-        Restored { state, next_offset: None, counts: Counts::default(), leftovers: Vec::new() }
+        Restored { state, next_offset: None, counts: Counts::default(), past: Past::default(), leftovers: Vec::new() }
     }
 }
 
@@ -124,10 +125,17 @@ impl Restorer<'_> {
         committed: Option<i64>,
     ) -> anyhow::Result<Result<Restored<S::Part>, Refusal>> {
         if self.rebuild.contains(&partition) {
+            if found.meta.is_some_and(|meta| !meta.past.is_empty()) {
+                bail!(
+                    "{} had fewer partitions before: records of one key lie in two of them, and a rebuild would fold them in two \
+                     places. Write them to a new topic, and fold that one",
+                    self.expected.input
+                );
+            }
             tracing::warn!(partition, keys = found.keys.len(), "throwing the state away, folding again from the start");
             let leftovers = found.keys.into_iter().collect();
             let state = stage.new_part(partition);
-            return Ok(Ok(Restored { state, next_offset: None, counts: Counts::default(), leftovers }));
+            return Ok(Ok(Restored { leftovers, ..Restored::nothing(state) }));
         }
         let next_offset = match self.expected.agree(partition, found.meta.as_ref(), committed) {
             Ok(next_offset) => next_offset,
@@ -137,9 +145,9 @@ impl Restorer<'_> {
             }
         };
         let mut state = found.state;
-        stage.restored(&mut state).with_context(|| format!("restore partition {partition}"))?;
-        let counts = found.meta.map(|meta| meta.counts).unwrap_or_default();
-        Ok(Ok(Restored { state, next_offset, counts, leftovers: Vec::new() }))
+        let (counts, past) = found.meta.map(|meta| (meta.counts, meta.past)).unwrap_or_default();
+        stage.restored(&mut state, &past).with_context(|| format!("restore partition {partition}"))?;
+        Ok(Ok(Restored { state, next_offset, counts, past, leftovers: Vec::new() }))
     }
 
     fn read<S: Stage, W: World>(
@@ -218,10 +226,12 @@ impl Restorer<'_> {
     ) -> anyhow::Result<()> {
         if key == META_KEY {
             part.meta = match value {
-                Some(value) if !self.rebuild.contains(&partition) => {
+                // Of a form that cannot be read it is of no use, and may be thrown away.
+                Some(value) if self.rebuild.contains(&partition) => serde_json::from_slice(value).ok(),
+                Some(value) => {
                     Some(serde_json::from_slice(value).with_context(|| format!("the mark of partition {partition}"))?)
                 }
-                _ => None,
+                None => None,
             };
             return Ok(());
         }

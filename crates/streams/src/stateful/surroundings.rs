@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 
 use super::Settings;
+use super::meta;
 use super::world::Input;
 use crate::admin::Admin;
 use crate::env::Env;
@@ -19,28 +20,51 @@ pub(super) fn look_around(env: &Env, admin: &Admin, settings: &Settings) -> anyh
     if input.topic_id.is_zero() {
         bail!("the broker gives {} no id: topics have one since Kafka 2.8, and the state needs it", settings.input);
     }
-    check_partitions(&env.ask("list the topics", || admin.list())?, settings, input.partitions)?;
+    let partitions = settings.only.unwrap_or(input.partitions);
+    check_partitions(env.service, &env.ask("list the topics", || admin.list())?, settings, partitions)?;
     check_cleanup(env, admin, &settings.changelog)?;
-    Ok(Input { topic_id: input.topic_id.to_string(), partitions: input.partitions })
+    Ok(Input { topic_id: input.topic_id.to_string(), partitions })
 }
 
 /// Partition n of the changelog belongs to partition n of the input, for as long as both have as many as at the start.
 pub(super) fn check_partitions(
+    service: &str,
     there: &BTreeMap<String, i32>,
     settings: &Settings,
     expected: i32,
 ) -> anyhow::Result<()> {
-    for topic in [&settings.input, &settings.changelog] {
-        let found = there.get(topic).copied().unwrap_or(0);
-        if found != expected {
-            bail!(
-                "{topic} has {found} partitions, expected {expected}: {} and {} must have as many as each other, and keep \
-                 them. A different number moves keys between partitions, away from their state: make new topics with \
-                 the number you want and let the stage finish the old ones first",
-                settings.input,
-                settings.changelog
-            );
-        }
+    let count = |topic: &String| there.get(topic).copied().unwrap_or(0);
+    let (input, changelog) = (count(&settings.input), count(&settings.changelog));
+    if settings.only.is_some() {
+        return Ok(());
+    }
+    check_count(service, settings, input, expected)?;
+    if changelog != expected {
+        let Settings { input: topic, changelog: state, .. } = settings;
+        let steps = meta::steps(service, input.max(changelog));
+        bail!("{topic} has {input} partitions and {state} {changelog}: they must have as many as each other. {steps}");
+    }
+    Ok(())
+}
+
+/// Every process looks before it begins: one that is given partitions without state alone would find nothing wrong.
+pub(super) fn check_state(service: &str, settings: &Settings, found: i32, partitions: i32) -> anyhow::Result<()> {
+    if found != partitions {
+        let Settings { input, changelog, .. } = settings;
+        let steps = meta::steps(service, partitions.max(found));
+        bail!(
+            "{input} had {found} partitions when the state in {changelog} was written and has {partitions} now: keys have \
+             moved between partitions, and with them their records, but not their state. {steps}"
+        );
+    }
+    Ok(())
+}
+
+/// The input has as many partitions as at the start.
+pub(super) fn check_count(service: &str, settings: &Settings, found: i32, expected: i32) -> anyhow::Result<()> {
+    if found != expected {
+        let (topic, steps) = (&settings.input, meta::steps(service, found.max(expected)));
+        bail!("{topic} had {expected} partitions and has {found} now: keys have moved away from their state. {steps}");
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod kills;
 mod refusals;
+mod repartition;
 pub mod sum;
 
 use std::time::Duration;

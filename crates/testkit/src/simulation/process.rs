@@ -281,6 +281,10 @@ impl<'y> World for Process<'y> {
         Ok(cluster.topics.iter().map(|(topic, logs)| (topic.clone(), logs.len() as i32)).collect())
     }
 
+    fn partitions_within(&self, topic: &str, _: Duration) -> Result<i32> {
+        Ok(self.topics()?.get(topic).copied().unwrap_or(0))
+    }
+
     fn true_end(&self, topic: &str, partition: i32) -> Result<i64> {
         self.shared.breathe();
         let mut cluster = self.shared.cluster.borrow_mut();

@@ -1,7 +1,7 @@
 //! A stage that is looked over the shoulder: the clock may speak only where nothing is left to come.
 
 use streams::Record;
-use streams::stateful::{Changelog, Outbox, Outcome, Stage, Tick};
+use streams::stateful::{Changelog, Outbox, Outcome, Past, Stage, Tick};
 
 use super::shared::Shared;
 
@@ -25,8 +25,12 @@ impl<S: Stage> Stage for Watched<'_, S> {
         self.stage.restore(part, key, value)
     }
 
-    fn restored(&mut self, (_, part): &mut Self::Part) -> anyhow::Result<()> {
-        self.stage.restored(part)
+    fn owner<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
+        self.stage.owner(key)
+    }
+
+    fn restored(&mut self, (_, part): &mut Self::Part, past: &Past) -> anyhow::Result<()> {
+        self.stage.restored(part, past)
     }
 
     fn record(&mut self, (_, part): &mut Self::Part, record: &Record<'_>, out: &mut Outbox<'_>) -> Outcome {

@@ -41,6 +41,7 @@ fn metrics(start: i64, rev: u32, close: &str, change: &str) -> Metrics {
         config: String::new(),
         bars: None,
         averages: Vec::new(),
+        input_before: Vec::new(),
         gap: false,
         reasons: Default::default(),
     }

@@ -117,6 +117,7 @@ fn minute(symbol: &str, n: i64, close: &str, change_pct: &str) -> Metrics {
         partial: false,
         quality: Quality::Complete,
         input: Input { partition: 0, first_offset: 0, last_offset: 0 },
+        input_before: Vec::new(),
         late: 0,
         duplicate: 0,
         backfilled: 0,
@@ -162,6 +163,26 @@ fn rules_raise_and_resolve_and_remember_over_a_restart() {
         assert_eq!(record.partition, market::symbol::partition(alert.symbol.as_bytes(), 2));
     }
     assert_eq!(records.len(), 3);
+}
+
+/// What has fired goes with its symbol when that moves to another partition.
+#[test]
+fn what_has_fired_follows_its_symbol_to_more_partitions() {
+    let bench = Bench::new(&[r#"{"name":"high","window":"1m","above":"100","clear":"95"}"#]);
+    // The separator of the state's keys is part of one symbol.
+    let symbols: Vec<String> = (0..8).map(|n| format!("KRAKEN:T{n}/USD")).collect();
+    let all = |minutes: i64, close: &str| -> Vec<Metrics> {
+        symbols.iter().map(|symbol| minute(symbol, minutes, close, "0")).collect()
+    };
+    bench.send_metrics(&all(0, "101"));
+    assert_eq!(bench.run(bench.config.clone()).alerts, 8);
+    let ctx = Context::hosted("alert", bench.config.clone(), &Shutdown::new());
+    let done = tokio::runtime::Runtime::new().unwrap().block_on(alert::repartition(ctx, 6)).unwrap();
+    assert!(done.keys == 8 && done.moved > 0, "{done:?}");
+    bench.send_metrics(&all(1, "102"));
+    assert_eq!(bench.run(bench.config.clone()).alerts, 0, "none is told again");
+    bench.send_metrics(&all(2, "90"));
+    assert_eq!(bench.run(bench.config.clone()).alerts, 8, "each is resolved");
 }
 
 #[test]

@@ -89,6 +89,7 @@ pub(crate) fn metrics(symbol: &str, start: i64, rev: u32, close: &str) -> Metric
         config: "c".to_owned(),
         bars: None,
         averages: Vec::new(),
+        input_before: Vec::new(),
         gap: false,
         reasons: Default::default(),
     }

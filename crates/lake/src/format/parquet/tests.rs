@@ -170,6 +170,7 @@ fn metrics(rng: &mut Rng) -> Metrics {
         partial: rng.bool(),
         quality: Quality::Backfilled,
         input: Input { partition: rng.i32(..), first_offset: rng.i64(..), last_offset: rng.i64(..) },
+        input_before: Vec::new(),
         late: rng.u64(..9),
         duplicate: rng.u64(..9),
         backfilled: rng.u64(..9),

@@ -255,6 +255,7 @@ fn record(
         config: config.to_owned(),
         bars: None,
         averages: Vec::new(),
+        input_before: Vec::new(),
         gap: false,
         reasons: Reasons {
             change_pct: (open <= Decimal::ZERO).then_some(Undefined::NotPositive),

@@ -94,7 +94,7 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
         for (partition, part) in self.parts.iter_mut().filter(|(_, part)| part.touched) {
             let mut log = Changelog::new(&mut self.pending, &self.settings.changelog, *partition);
             self.stage.snapshot(&mut part.state, &mut log);
-            let meta = self.expected.meta(part.next_offset, part.counts.plus(&part.uncommitted));
+            let meta = self.expected.meta(part.next_offset, part.counts.plus(&part.uncommitted), &part.past);
             let meta = serde_json::to_vec(&meta).expect("plain numbers and texts always serialise");
             log.write(META_KEY, Some(&meta));
         }

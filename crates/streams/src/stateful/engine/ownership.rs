@@ -22,16 +22,24 @@ const RESTORE_TRIES: usize = 10;
 
 impl<S: Stage, W: World> Engine<'_, S, W> {
     pub(super) fn take_over(&mut self, partitions: &[TopicPartition]) -> anyhow::Result<()> {
-        surroundings::check_partitions(&self.world.topics()?, self.settings, self.expected.partitions)?;
+        let there = self.world.topics()?;
+        surroundings::check_partitions(self.env.service, &there, self.settings, self.expected.partitions)?;
         self.assigned.hold("restoring state");
-        match self.restore(partitions)? {
+        let (mine, others): (Vec<_>, Vec<_>) =
+            partitions.iter().cloned().partition(|tp| tp.partition < self.expected.partitions);
+        match self.restore(&mine)? {
             Some(restored) => {
-                let positions = self.install_all(restored)?;
+                let mut positions = self.install_all(restored)?;
+                // Only there where `Settings::only` says so: nothing is read of them.
+                for partition in others {
+                    let end = self.world.true_end(&self.settings.input, partition.partition)?;
+                    positions.push((partition, end));
+                }
                 self.world.assign_at(&positions)?;
             }
             None => {
                 // Nothing is folded into these until they could be read back.
-                for partition in partitions {
+                for partition in &mine {
                     let nothing = Restored::nothing(self.stage.new_part(partition.partition));
                     self.install(partition.clone(), nothing)?;
                 }
@@ -105,6 +113,7 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
             committed_offset: restored.next_offset,
             counts: restored.counts,
             uncommitted: Counts::default(),
+            past: restored.past,
             touched: rebuilding,
             reached: None,
             partition,

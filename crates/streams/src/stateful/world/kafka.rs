@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::native::membership::Membership;
 use crate::reader::Reader;
 use crate::stateful::transaction::Transactions;
-use crate::stateful::{Settings, surroundings};
+use crate::stateful::{Settings, marks, surroundings};
 
 pub(in crate::stateful) struct Kafka<'a> {
     env: &'a Env,
@@ -34,6 +34,9 @@ impl<'a> Kafka<'a> {
         }
         let admin = Admin::new(env, kafka)?;
         let input = surroundings::look_around(env, &admin, settings)?;
+        if let Some(found) = marks::partitions(env, kafka, settings)? {
+            surroundings::check_state(env.service, settings, found, input.partitions)?;
+        }
         let id = surroundings::transactional_id(settings);
         let transactions = Transactions::new(env, kafka, &id, settings.transaction_timeout)?;
         let options = ConsumerOptions::new(&settings.group, [&settings.input]).start(settings.start);
@@ -110,6 +113,10 @@ impl World for Kafka<'_> {
 
     fn topics(&self) -> Result<BTreeMap<String, i32>> {
         self.env.ask("list the topics", || self.admin.list())
+    }
+
+    fn partitions_within(&self, topic: &str, limit: Duration) -> Result<i32> {
+        self.admin.partitions_within(topic, limit)
     }
 
     fn true_end(&self, topic: &str, partition: i32) -> Result<i64> {
