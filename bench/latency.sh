@@ -5,7 +5,7 @@
 rate=${1:-5000} seconds=${2:-40}
 shift 2 || set --
 trap '"$peers/down.sh" >/dev/null 2>&1 || true' EXIT
-"$peers/broker/kafka.sh" start
+"$peers/broker/kafka.sh" start; "$peers/s3/s3.sh" start
 [ "${STREAMS:-1}" = 0 ] || "$peers/bench.sh" streams-lat-eos
 
 for interval in "${@:-20ms}"; do

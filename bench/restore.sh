@@ -3,7 +3,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 symbols=${1:-10000} each=${2:-20}
 trap '"$peers/down.sh" >/dev/null 2>&1 || true' EXIT
-"$peers/broker/kafka.sh" start
+"$peers/broker/kafka.sh" start; "$peers/s3/s3.sh" start
 own_topics
 topic restore-raw,restore-out
 names=$(seq -f 'S%05.0f' "$symbols" | paste -sd+)

@@ -258,6 +258,8 @@ impl KafkaConfig {
         self.or(&mut config, "fetch.message.max.bytes", "1048576");
         self.or(&mut config, "fetch.max.bytes", "8388608");
         self.or(&mut config, "fetch.wait.max.ms", "100");
+        // By default a full queue is looked at again after a whole second, in which it runs empty many times over.
+        self.or(&mut config, "fetch.queue.backoff.ms", "2");
         config
     }
 

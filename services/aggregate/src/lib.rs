@@ -16,7 +16,6 @@ mod observe;
 mod pipeline;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use anyhow::Context as _;
 use harness::Context;
@@ -34,6 +33,7 @@ pub use pipeline::REASONS;
 pub struct Summary {
     /// Records consumed.
     pub msgs: u64,
+    /// Seconds from the first record on, 0 without one.
     pub wall_s: f64,
     /// CPU time of the process from the first record on, 0 without one.
     pub cpu_s_after_first: f64,
@@ -47,7 +47,7 @@ pub struct Summary {
 }
 
 pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
-    let (worker, started) = (ctx.clone(), Instant::now());
+    let worker = ctx.clone();
     let (ledger, stage) = ctx
         .thread("loop", move || {
             let env = Env::of(&worker).with_heartbeat(worker.heartbeat("loop"));
@@ -60,7 +60,7 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
         .await?;
     Ok(Summary {
         msgs: ledger.outcomes().sum(),
-        wall_s: started.elapsed().as_secs_f64(),
+        wall_s: stage.wall_seconds,
         cpu_s_after_first: stage.cpu_seconds,
         outcomes: ledger.outcomes(),
         metrics: ledger.emitted.get(&ctx.config.output).copied().unwrap_or(0),

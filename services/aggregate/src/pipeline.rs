@@ -4,6 +4,7 @@
 mod simulation;
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use harness::Registry;
 use harness::prom::IntGauge;
@@ -55,8 +56,8 @@ pub struct Aggregator {
     homes: HashMap<Box<str>, i32>,
     /// The latest event time folded.
     latest: Option<i64>,
-    /// CPU time of the process when the first record came.
-    cpu_at_first: Option<f64>,
+    /// When the first record came, and the CPU time of the process then.
+    first: Option<(Instant, f64)>,
     records: Vec<Metrics>,
     value: Vec<u8>,
 }
@@ -109,6 +110,7 @@ impl Drop for Held {
 
 /// What is left to say when the loop has ended.
 pub struct Ended {
+    pub wall_seconds: f64,
     pub cpu_seconds: f64,
     pub late_for_window: BTreeMap<String, u64>,
 }
@@ -127,15 +129,16 @@ impl Aggregator {
             held,
             homes: HashMap::new(),
             latest: None,
-            cpu_at_first: None,
+            first: None,
             records: Vec::new(),
             value: Vec::new(),
         })
     }
 
     pub fn ended(&self) -> Ended {
-        let cpu_seconds = self.cpu_at_first.map_or(0.0, |first| harness::cpu_seconds() - first);
-        Ended { cpu_seconds, late_for_window: self.observe.late_by_window(&self.config) }
+        let since = |(began, cpu): (Instant, f64)| (began.elapsed().as_secs_f64(), harness::cpu_seconds() - cpu);
+        let (wall_seconds, cpu_seconds) = self.first.map(since).unwrap_or_default();
+        Ended { wall_seconds, cpu_seconds, late_for_window: self.observe.late_by_window(&self.config) }
     }
 
     /// Whether the record is from the future: then it has been set aside.
@@ -342,8 +345,8 @@ impl Stage for Aggregator {
     }
 
     fn record(&mut self, part: &mut Part, record: &Record<'_>, out: &mut Outbox<'_>) -> Outcome {
-        if self.cpu_at_first.is_none() {
-            self.cpu_at_first = Some(harness::cpu_seconds());
+        if self.first.is_none() {
+            self.first = Some((Instant::now(), harness::cpu_seconds()));
         }
         out.follow(record);
         let outcome = match EventRef::decode(record.value.unwrap_or_default()) {

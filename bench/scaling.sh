@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Whether the cost of a record stays the same: from 1 to 12 partitions, from 1 to 10 million records, with 10,000 symbols, and what two
+# processes do next to one. scaling.sh [partitions|history|symbols|processes…]
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+trap '"$peers/down.sh" >/dev/null 2>&1 || true' EXIT
+"$peers/broker/kafka.sh" start; "$peers/s3/s3.sh" start
+results=$peers/results.jsonl
+first=$(($(wc -l <"$results") + 1))
+
+kafka_topic() { java -XX:TieredStopAtLevel=1 -cp "$peers/broker/libs/*" org.apache.kafka.tools.TopicCommand --bootstrap-server "$brokers" "$@" >/dev/null 2>&1; }
+
+# NAME PARTITIONS SYMBOLS COUNT: topics of their own, and that many trades of an hour.
+input() {
+  kafka_topic --create --topic "$1-raw" --partitions "$2" && kafka_topic --create --topic "$1-out" --partitions "$2"
+  kafka_topic --create --topic "$1-state" --partitions "$2" --config cleanup.policy=compact
+  local names
+  names=$(seq -f 'S%05.0f' "$3" | paste -sd+)
+  "$finflow" ingest --brokers "$brokers" --out "$1-raw" --admin off --log-level error --speed max --until-end \
+    --feed "$1=synthetic:$names?seed=7&rate=$((($4 + 3599) / 3600))&count=$4" >/dev/null
+}
+
+# NAME GROUP: the stage as it is, until there is nothing left.
+stage() {
+  "$finflow" aggregate --brokers "$brokers" --group "$2" --in "$1-raw" --out "$1-out" --set "state=$1-state" --admin off \
+    --log-level error --until-end "${@:3}"
+}
+
+# NAME COUNT: three times from the beginning, each with state of its own.
+measure() {
+  local name=$1 count=$2 round
+  for round in 1 2 3; do
+    kafka_topic --delete --topic "$name-state"
+    kafka_topic --create --topic "$name-state" --partitions "$3" --config cleanup.policy=compact
+    "$peers/meas.py" "$name" "$count" -- bash -c "$(declare -f stage); finflow=$finflow brokers=$brokers; stage $name $name-$RANDOM-$round"
+  done
+}
+
+# NAME COUNT: two at once, which share the partitions; the longer of both counts.
+together() {
+  local name=$1 count=$2 begun
+  kafka_topic --delete --topic "$name-state"
+  kafka_topic --create --topic "$name-state" --partitions "$3" --config cleanup.policy=compact
+  begun=$(date +%s.%N)
+  stage "$name" "$name-two" --set transactional_id="$name-a" >"$peers/tmp/two-a" &
+  stage "$name" "$name-two" --set transactional_id="$name-b" >"$peers/tmp/two-b"
+  wait
+  python3 - "$begun" "$(date +%s.%N)" "$count" "$peers/tmp/two-a" "$peers/tmp/two-b" <<'P'
+import json, sys
+begun, ended, count = map(float, sys.argv[1:4])
+shares = [json.loads(open(f).read().strip().splitlines()[-1])["msgs"] for f in sys.argv[4:]]
+print(json.dumps({"two processes": {"wall_s": round(ended - begun, 2), "msgs_per_s": round(count / (ended - begun)), "shares": shares}}))
+P
+}
+
+for what in "${@:-partitions history symbols processes}"; do for part in $what; do
+  case $part in
+  partitions) for n in 1 3 6 12; do input "p$n" "$n" 50 2000000 && measure "p$n" 2000000 "$n"; done ;;
+  history) for m in 1 10; do input "h$m" 3 50 ${m}000000 && measure "h$m" ${m}000000 3; done ;;
+  symbols) input s10000 3 10000 2000000 && measure s10000 2000000 3 ;;
+  processes) input two 6 50 4000000 && measure two 4000000 6 && for _ in 1 2 3; do together two 4000000 6; done ;;
+  esac
+done; done
+tail -n +"$first" "$results" | python3 "$root/bench/table.py"
