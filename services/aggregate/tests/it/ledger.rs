@@ -11,6 +11,15 @@ fn still() -> harness::FakeClock {
     harness::FakeClock::at(0)
 }
 
+/// The venue takes a trade of `A` back.
+fn cancel(trade_id: &str, seconds: i64) -> String {
+    let time = seconds * S;
+    format!(
+        r#"{{"kind":"cancel","schema_version":1,"venue":"TEST","symbol":"A","trade_id":"{trade_id}","price":120,"quantity":1,"trade_time":{time},"event_time":{}}}"#,
+        time + S
+    )
+}
+
 #[test]
 fn every_record_has_one_outcome() {
     let bench = Bench::new(3);
@@ -37,14 +46,16 @@ fn every_record_has_one_outcome() {
             br#"{"kind":"trade","schema_version":1,"venue":"T","symbol":"A","price":1e400,"quantity":1,"event_time":1}"#.to_vec(),
         ),
         ("B", encoded(&trade("B", 1, 10.0, "7", "0"))),
+        ("A", cancel("3", 400).into_bytes()),
+        ("A", cancel("77", 400).into_bytes()),
     ]);
     let summary = bench.run_to_end(bench.config(), still());
 
     let o = summary.outcomes;
-    assert_eq!((o.folded, o.duplicate, o.late, o.invalid, o.other_kind), (4, 1, 1, 4, 2), "{summary:?}");
-    assert_eq!((summary.msgs, o.sum()), (12, 12));
+    assert_eq!((o.folded, o.duplicate, o.late, o.invalid, o.other_kind), (5, 1, 1, 5, 2), "{summary:?}");
+    assert_eq!((summary.msgs, o.sum()), (14, 14));
     let consumed: u64 = summary.ledger.consumed.values().map(|counts| counts.sum()).sum();
-    assert_eq!(consumed, 12);
+    assert_eq!(consumed, 14);
     assert_eq!(summary.late_for_window["1m"], 1);
     assert!(summary.late_for_window["5m/1m"] >= 1);
 
@@ -55,7 +66,7 @@ fn every_record_has_one_outcome() {
     };
     let mut reasons: Vec<String> = letters.iter().map(|r| header(r, dead_letter::REASON)).collect();
     reasons.sort();
-    assert_eq!(reasons, ["empty", "future_timestamp", "late", "not_json", "precision"]);
+    assert_eq!(reasons, ["empty", "future_timestamp", "late", "not_json", "precision", "unknown_trade"]);
     let letter = letters.iter().find(|r| header(r, dead_letter::REASON) == "late").unwrap();
     assert_eq!(letter.value.as_deref(), Some(encoded(&late).as_slice()), "the original bytes");
     assert_eq!(header(letter, dead_letter::STAGE), "aggregate");
@@ -68,6 +79,8 @@ fn every_record_has_one_outcome() {
     assert_eq!((first.volume.get(), first.vwap), (decimal("3"), Some(decimal("103.5"))));
     assert_eq!((first.trade_count, first.duplicate, first.is_final), (2, 1, true));
     assert_eq!(last[&("B".to_owned(), "1m".to_owned(), 0)].vwap, None);
+    let taken_back = &last[&("A".to_owned(), "1m".to_owned(), 360 * S)];
+    assert_eq!((taken_back.trade_count, taken_back.close), (0, None));
 
     // Nothing is left: a second run finds the position committed and nothing new to say.
     let before = bench.metrics().len();
