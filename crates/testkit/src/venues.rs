@@ -95,6 +95,9 @@ struct State {
     refusals: VecDeque<u16>,
     slow_answers: u32,
     too_fast: u32,
+    /// Names that are not traded here.
+    unknown: BTreeSet<String>,
+    bad_key: bool,
     closed: bool,
     opened: u64,
     violations: Vec<String>,
@@ -234,6 +237,16 @@ impl FakeVenue {
     /// The next requests are answered by a refusal for being too many.
     pub fn call_too_fast(&self, requests: u32) {
         self.lock().too_fast = requests;
+    }
+
+    /// These are refused from now on, in the venue's own words.
+    pub fn refuse_symbols(&self, own_names: &[&str]) {
+        self.lock().unknown.extend(own_names.iter().map(|name| (*name).to_owned()));
+    }
+
+    /// Every key is wrong from now on, where a message gives it.
+    pub fn refuse_keys(&self) {
+        self.lock().bad_key = true;
     }
 
     /// Somebody else connects with the same key.

@@ -11,6 +11,7 @@ mod feed;
 mod line;
 mod memory;
 mod pipeline;
+pub mod probe;
 mod queue;
 mod silence;
 mod socket;
@@ -25,7 +26,7 @@ use crate::observe::live::Metrics;
 use crate::spec::Feed;
 use crate::summary::Summary;
 
-use self::feed::LiveFeed;
+pub use self::feed::LiveFeed;
 use self::line::Line;
 use self::pipeline::Pipeline;
 use self::queue::Queue;
@@ -38,10 +39,14 @@ pub fn check(config: &Config) -> Result<(), String> {
     config.feeds.iter().try_for_each(|feed| LiveFeed::of(feed, config).map(drop))
 }
 
+/// For connections with TLS. Somebody else in this process may have chosen already.
+fn install_tls() {
+    rustls::crypto::ring::default_provider().install_default().ok();
+}
+
 /// Reads the venues until the shutdown (or the drain: a live feed has no end of its own).
 pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
-    // Of the connections with TLS. Somebody else in this process may have chosen already.
-    rustls::crypto::ring::default_provider().install_default().ok();
+    install_tls();
     let feeds: Result<Vec<LiveFeed>, String> =
         ctx.config.feeds.iter().map(|feed| LiveFeed::of(feed, &ctx.config)).collect();
     let feeds = Arc::new(feeds.map_err(anyhow::Error::msg)?);
