@@ -6,6 +6,7 @@
 //! handshakes, answer late or with a refusal, cut with or without a close frame, go silent with the socket open, lose,
 //! double and overtake messages. [`script`] makes seeded histories of all that.
 
+mod rest;
 pub mod script;
 mod server;
 mod words;
@@ -99,6 +100,7 @@ struct State {
     unknown: BTreeSet<String>,
     bad_key: bool,
     closed: bool,
+    rest: rest::State,
     opened: u64,
     violations: Vec<String>,
 }
@@ -107,6 +109,7 @@ struct State {
 pub struct FakeVenue {
     pub kind: Kind,
     pub addr: SocketAddr,
+    rest_addr: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
@@ -115,8 +118,11 @@ impl FakeVenue {
     pub async fn start(kind: Kind) -> FakeVenue {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let addr = listener.local_addr().expect("bound");
-        let venue = FakeVenue { kind, addr, state: Arc::default() };
+        let rest = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let rest_addr = rest.local_addr().expect("bound");
+        let venue = FakeVenue { kind, addr, rest_addr, state: Arc::default() };
         tokio::spawn(server::serve(venue.clone(), listener));
+        tokio::spawn(rest::serve(venue.clone(), rest));
         venue
     }
 

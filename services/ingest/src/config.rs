@@ -51,6 +51,7 @@ pub struct Live {
     pub quiet: Duration,
     pub symbol_silence: Duration,
     pub memory: ByteSize,
+    pub backfill: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -78,6 +79,7 @@ impl Default for Live {
             quiet: Duration::from_secs(5),
             symbol_silence: Duration::from_secs(60),
             memory: ByteSize::mib(64),
+            backfill: 100_000,
         }
     }
 }
@@ -136,6 +138,11 @@ const DOCS: &[(&str, &str)] = &[
          acknowledges nothing, it is asked for again.",
     ),
     ("live.memory", "Events that wait for Kafka, in memory. What does not fit is dropped, and declared as a gap."),
+    (
+        "live.backfill",
+        "Trades of one gap that are fetched by REST, where the venue gives them to anybody. A larger gap stays one; 0 fetches \
+         nothing.",
+    ),
     ("finnhub.api_key", "Key of Finnhub; FINNHUB_API_KEY sets it, too."),
     ("massive.api_key", "Key of Massive (Polygon)."),
     ("alpaca.api_key", "Key of Alpaca."),

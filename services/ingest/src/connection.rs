@@ -9,7 +9,7 @@
 //!
 //! **Invariant:** no more messages and handshakes than the venue's limits allow, whatever happens.
 
-mod backoff;
+pub(crate) mod backoff;
 pub mod bucket;
 mod link;
 

@@ -4,15 +4,19 @@
 //! its symbols. What they find goes through a bounded queue ([`queue`]) to one thread ([`pipeline`]) that writes to Kafka.
 //! A line never waits for Kafka: what does not fit into the queue is dropped, and said to be.
 //!
+//! Where the venue gives trades of the past, one more task per feed ([`backfill`]) fills the gaps that its lines declare.
+//!
 //! A checkpoint in `finflow-leases` holds what each symbol's stream came to ([`memory`]). A restart reads it, and what was
 //! written after it, and so declares what it missed from each symbol's last record on.
 
+mod backfill;
 mod feed;
 mod line;
 mod memory;
 mod pipeline;
 pub mod probe;
 mod queue;
+mod rest;
 mod silence;
 mod socket;
 
@@ -20,16 +24,19 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use harness::Context;
+use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::observe::live::Metrics;
+use crate::observe::live::{FeedMetrics, Metrics};
 use crate::spec::Feed;
 use crate::summary::Summary;
 
+use self::backfill::{Backfill, Wanted};
 pub use self::feed::LiveFeed;
 use self::line::Line;
 use self::pipeline::Pipeline;
 use self::queue::Queue;
+use self::rest::Rest;
 
 /// What is wrong with the live feeds of a config.
 pub fn check(config: &Config) -> Result<(), String> {
@@ -42,6 +49,36 @@ pub fn check(config: &Config) -> Result<(), String> {
 /// For connections with TLS. Somebody else in this process may have chosen already.
 fn install_tls() {
     rustls::crypto::ring::default_provider().install_default().ok();
+}
+
+/// What fills the gaps of a feed, and the way to ask it. `None` where nothing can or shall.
+fn backfill(
+    ctx: &Context<Config>,
+    feed: &LiveFeed,
+    metrics: &FeedMetrics,
+) -> Option<(Backfill, mpsc::Sender<Wanted>, mpsc::Receiver<Wanted>)> {
+    let history = feed.venue().history()?;
+    let live = &ctx.config.live;
+    let (address, requests) = feed.rest.as_ref().filter(|_| live.backfill > 0)?;
+    let rest = match Rest::new(address, *live.handshake) {
+        Ok(rest) => rest,
+        Err(error) => {
+            tracing::warn!(feed = feed.name, error = format!("{error:#}"), "gaps will not be filled by REST");
+            return None;
+        }
+    };
+    let backfill = Backfill {
+        feed: feed.name.clone(),
+        rest,
+        history,
+        requests: *requests,
+        backoff_least: *live.backoff_least,
+        backoff_most: *live.backoff_most,
+        clock: ctx.clock.clone(),
+        metrics: metrics.clone(),
+    };
+    let (wanted, asked) = mpsc::channel(backfill::MOST_WAITING);
+    Some((backfill, wanted, asked))
 }
 
 /// Reads the venues until the shutdown (or the drain: a live feed has no end of its own).
@@ -66,9 +103,16 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
         let Ok(restored) = restored.await else { return };
         ready.release();
         let mut running = tokio::task::JoinSet::new();
+        // Ends with this future: what was not fetched by then stays a gap.
+        let mut fetching = tokio::task::JoinSet::new();
         for (index, feed) in feeds.iter().enumerate() {
+            let wanted = backfill(&ctx, feed, &metrics.of(index)).map(|(task, wanted, asked)| {
+                fetching.spawn(task.run(asked));
+                wanted
+            });
             for part in feed.lines() {
                 let line = Line::new(&ctx, index, feed, part, &restored[index], queue.clone(), metrics.of(index));
+                let line = line.filled_by(wanted.clone());
                 running.spawn(line.run(ctx.shutdown.clone(), ctx.drain.clone()));
             }
         }

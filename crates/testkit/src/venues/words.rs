@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Kind, Made};
 
-fn rfc3339(ms: i64) -> String {
+pub fn rfc3339(ms: i64) -> String {
     let (days, rest) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     // Howard Hinnant's days to civil.
     let z = days + 719_468;

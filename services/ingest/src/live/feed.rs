@@ -14,6 +14,8 @@ pub struct LiveFeed {
     pub limits: Limits,
     pub key: String,
     pub secret: String,
+    /// Where trades of the past are asked for, and how often at most.
+    pub rest: Option<(String, Rate)>,
     /// By the venue's own names.
     pub symbols: BTreeSet<String>,
 }
@@ -27,6 +29,12 @@ impl LiveFeed {
         let mut limits = *venue.limits();
         let mut address = limits.address.to_owned();
         let mut symbols: Vec<String> = limits.symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
+        let history = venue.history();
+        let mut rest = history.map(|history| (history.address().to_owned(), history.rate()));
+        // What is read from elsewhere than the venue is not mended from the venue itself.
+        if feed.options.contains_key("url") {
+            rest = rest.map(|(_, rate)| (String::new(), rate));
+        }
         for (key, value) in &feed.options {
             let text = |error: String| wrong(format!("{key}=`{value}`: {error}"));
             match key.as_str() {
@@ -34,6 +42,18 @@ impl LiveFeed {
                     symbols = value.split(['+', ' ']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
                 }
                 "url" => address = value.clone(),
+                "rest" | "rest_rate" if history.is_none() => {
+                    return Err(wrong(format!("`{key}`: {} gives no trades of the past to anybody", limits.name)));
+                }
+                "rest" if value == "off" => rest = None,
+                "rest" if !(value.starts_with("https://") || value.starts_with("http://")) => {
+                    return Err(text("not an address such as https://api.binance.com, and not `off`".to_owned()));
+                }
+                "rest" => rest = rest.map(|(_, rate)| (value.clone(), rate)),
+                "rest_rate" => {
+                    let rate = rate(value).map_err(text)?;
+                    rest = rest.map(|(address, _)| (address, rate));
+                }
                 "silence" => limits.silence = duration(value).map_err(text)?,
                 "life" => limits.life = Some(duration(value).map_err(text)?),
                 "connects" => limits.connects = rate(value).map_err(text)?,
@@ -41,7 +61,7 @@ impl LiveFeed {
                 "most_symbols" => limits.most_symbols = value.parse().map_err(|_| text("not a number".to_owned()))?,
                 other => {
                     return Err(wrong(format!(
-                        "option `{other}` is not known: use symbols, url, silence, life, connects, sends, most_symbols"
+                        "option `{other}` is not known: use symbols, url, rest, rest_rate, silence, life, connects, sends, most_symbols"
                     )));
                 }
             }
@@ -85,6 +105,7 @@ impl LiveFeed {
             limits,
             key: key.to_owned(),
             secret: secret.to_owned(),
+            rest: rest.filter(|(address, _)| !address.is_empty()),
             symbols,
         })
     }
@@ -139,6 +160,12 @@ mod tests {
         assert_eq!((changed.name.as_str(), changed.label().as_str()), ("k", "live:k"));
         assert_eq!((changed.limits.silence.as_millis(), changed.limits.life.unwrap().as_secs()), (300, 2));
         assert_eq!(changed.limits.connects, Rate::new(7, Duration::from_secs(60)));
+        let rest = |spec: &str| of(spec).unwrap().rest.map(|(address, _)| address);
+        assert_eq!(rest("binance").as_deref(), Some("https://api.binance.com"));
+        assert_eq!(rest("binance?url=ws://127.0.0.1:1"), None, "a test system is not mended from the real one");
+        assert_eq!(rest("binance?url=ws://127.0.0.1:1&rest=http://127.0.0.1:2").as_deref(), Some("http://127.0.0.1:2"));
+        assert_eq!((rest("kraken?rest=off"), rest("finnhub_is_none=binance_usdm")), (None, None));
+        assert_eq!(of("kraken?rest_rate=3/1s").unwrap().rest.unwrap().1, Rate::new(3, Duration::from_secs(1)));
         assert_eq!(of("binance?most_symbols=1").unwrap().lines().len(), 2);
     }
 
@@ -153,6 +180,8 @@ mod tests {
             ("binance?silence=soon", "silence=`soon`"),
             ("binance?connects=7", "not of the form"),
             ("binance?connects=0/1s", "not of the form"),
+            ("binance_usdm?rest=https://fapi.binance.com", "gives no trades of the past"),
+            ("binance?rest=api.binance.com", "not an address such as"),
         ] {
             let error = of(spec).err().unwrap_or_default();
             assert!(error.contains(reason), "{spec}: {error}");

@@ -10,6 +10,7 @@ use market::{Event, Gap, GapCause};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::time::Instant;
 
+use super::backfill::{Fetched, Wanted};
 use super::feed::LiveFeed;
 use super::queue::{Entry, Item, Queue};
 use super::silence::Silence;
@@ -20,10 +21,13 @@ use crate::coverage::{Coverage, Patience, Saved, Verdict};
 use crate::observe::live::FeedMetrics;
 use crate::position::Position;
 use crate::sources::Bad;
+use crate::venues::history::Missing;
 use crate::venues::{Acknowledgement, Continuity, Heard, Said};
 
 /// Frames that wait for the line: it waits for nobody, so they are few.
 const FRAMES: usize = 4_096;
+/// Pages of the past that wait for the line. Whoever fetches them waits for it.
+const PAGES: usize = 1;
 
 pub struct Line {
     feed: usize,
@@ -35,6 +39,12 @@ pub struct Line {
     orders: HashMap<LinkId, Sender<Order>>,
     tells: Sender<(LinkId, Told)>,
     told: Receiver<(LinkId, Told)>,
+    /// Who fills gaps, if anybody does.
+    wanted: Option<Sender<Wanted>>,
+    /// The most trades of a gap that are asked for.
+    most_wanted: u64,
+    fetches: Sender<Fetched>,
+    fetched: Receiver<Fetched>,
     queue: Arc<Queue>,
     metrics: FeedMetrics,
     clock: Arc<dyn Clock>,
@@ -84,6 +94,7 @@ impl Line {
         // Told apart from those of any other line and process.
         let session = ctx.clock.now_ns().unsigned_abs() + u64::from(first.bytes().fold(0u8, u8::wrapping_add));
         let (tells, told) = mpsc::channel(FRAMES);
+        let (fetches, fetched) = mpsc::channel(PAGES);
         Line {
             feed: index,
             name: feed.name.clone(),
@@ -94,6 +105,10 @@ impl Line {
             orders: HashMap::new(),
             tells,
             told,
+            wanted: None,
+            most_wanted: config.backfill,
+            fetches,
+            fetched,
             queue,
             metrics,
             clock: ctx.clock.clone(),
@@ -106,6 +121,12 @@ impl Line {
             silent: 0,
             out: Vec::new(),
         }
+    }
+
+    /// Gaps that it declares are filled by whoever listens there.
+    pub fn filled_by(mut self, wanted: Option<Sender<Wanted>>) -> Line {
+        self.wanted = wanted;
+        self
     }
 
     /// Until the shutdown. What is missing by then is said.
@@ -122,6 +143,7 @@ impl Line {
                     let Some((link, told)) = told else { break };
                     self.told(link, told);
                 }
+                Some(fetched) = self.fetched.recv(), if self.queue.is_calm() => self.fill(fetched),
                 () = tokio::time::sleep_until(wake) => self.input(Input::Tick),
             }
             self.tick();
@@ -132,6 +154,8 @@ impl Line {
                 self.frame(link, &frame);
             }
         }
+        // Nobody will answer any more.
+        self.wanted = None;
         let mut gaps = Vec::new();
         self.coverage.close(self.clock.now_ns(), &mut gaps);
         self.say(gaps);
@@ -264,7 +288,53 @@ impl Line {
                 "gap"
             );
             self.metrics.gap(gap.cause);
+            let wanted = self.wanted_of(&gap);
             self.put(Item::Event(Event::Gap(gap)));
+            self.want(wanted);
+        }
+    }
+
+    /// What to ask for so that a gap is filled; `None` where nobody can.
+    fn wanted_of(&mut self, gap: &Gap) -> Option<Wanted> {
+        self.wanted.as_ref()?;
+        let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
+        let (first, last) = number(&gap.first_missing).zip(number(&gap.last_missing))?;
+        let missing = Missing { own_name: self.machine.venue().own_name(&gap.symbol)?, first, last, from: gap.from };
+        Some(Wanted { symbol: gap.symbol.clone(), missing, answer: self.fetches.clone() })
+    }
+
+    /// Never waits: what cannot be asked for now stays a gap.
+    fn want(&mut self, wanted: Option<Wanted>) {
+        let (Some(wanted), Some(sender)) = (wanted, &self.wanted) else { return };
+        let (symbol, first, last) = (wanted.symbol.clone(), wanted.missing.first, wanted.missing.last);
+        let outcome = if last - first >= self.most_wanted {
+            "too_large"
+        } else if sender.try_send(wanted).is_err() {
+            "busy"
+        } else {
+            return;
+        };
+        self.metrics.backfill(outcome);
+        tracing::warn!(feed = self.name, symbol, first, last, outcome, "gap will not be filled by REST, it stays one");
+    }
+
+    /// Trades of the past have come. They are judged as any other: what has come by itself meanwhile is a duplicate.
+    fn fill(&mut self, fetched: Fetched) {
+        let now = self.clock.now_ns();
+        for mut trade in fetched.trades {
+            let mut gaps = Vec::new();
+            match self.coverage.trade(&mut trade, now, &mut gaps) {
+                Verdict::Take => {
+                    self.metrics.backfilled.inc();
+                    self.put(Item::Event(Event::Trade(trade)));
+                }
+                Verdict::Duplicate => self.metrics.duplicates.inc(),
+                Verdict::Before => self.metrics.before.inc(),
+            }
+            self.say(gaps);
+        }
+        if let Some((page, bad)) = fetched.bad {
+            self.bad(&page, bad);
         }
     }
 

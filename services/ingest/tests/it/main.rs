@@ -1,5 +1,6 @@
 //! Ingest against a broker: what it is given must be in the topic, once, in order, whatever happens on the way.
 
+mod backfill;
 mod bad_input;
 mod bed;
 mod histories;
