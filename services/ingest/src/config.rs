@@ -52,6 +52,9 @@ pub struct Live {
     pub symbol_silence: Duration,
     pub memory: ByteSize,
     pub backfill: u64,
+    pub record: String,
+    pub record_part: ByteSize,
+    pub record_keep: u64,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -80,6 +83,9 @@ impl Default for Live {
             symbol_silence: Duration::from_secs(60),
             memory: ByteSize::mib(64),
             backfill: 100_000,
+            record: String::new(),
+            record_part: ByteSize::mib(256),
+            record_keep: 0,
         }
     }
 }
@@ -91,7 +97,7 @@ const DOCS: &[(&str, &str)] = &[
     (
         "feeds",
         "What to read: `[name=][format:]path[?option=value&...]`, or the same written out as a map. Formats: csv, binance, \
-         coinbase, kraken, freqtrade, jsonl, synthetic; found from the file when not given.",
+         coinbase, kraken, freqtrade, jsonl, frames, synthetic; found from the file when not given.",
     ),
     ("speed", "1 replays as recorded, 60 sixty times as fast, max as fast as Kafka takes it."),
     ("rate", "Events per second, evenly; 0 leaves the pace to `speed`."),
@@ -143,6 +149,9 @@ const DOCS: &[(&str, &str)] = &[
         "Trades of one gap that are fetched by REST, where the venue gives them to anybody. A larger gap stays one; 0 fetches \
          nothing.",
     ),
+    ("live.record", "Folder for recordings of what live feeds are told, frame by frame. Empty: none."),
+    ("live.record_part", "Text of a part of a recording, before compression; then the next part begins."),
+    ("live.record_keep", "Parts that are kept of each connection; older ones are removed. 0 keeps all."),
     ("finnhub.api_key", "Key of Finnhub; FINNHUB_API_KEY sets it, too."),
     ("massive.api_key", "Key of Massive (Polygon)."),
     ("alpaca.api_key", "Key of Alpaca."),
@@ -262,6 +271,7 @@ impl harness::Config for Config {
         Flag::BROKERS,
         Flag::OUT,
         Flag::own("feed", "feeds", "VENUE|[NAME=][FORMAT:]PATH[,…]", "What to read: live venues, or files"),
+        Flag::own("record", "live.record", "DIR", "Keep what live feeds are told, frame by frame, in this folder"),
         Flag::own("speed", "speed", "N|max", "Replay N times as fast as recorded, or as fast as possible"),
         Flag::own("rate", "rate", "N", "Replay N rows per second, evenly"),
         Flag::own("sample", "sample", "", "Produce one random row each second"),

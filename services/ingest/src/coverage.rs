@@ -183,7 +183,7 @@ impl Coverage {
         let (quiet, ahead) = (self.patience.quiet_ns, self.ahead.saturating_add(self.patience.unsure_ns));
         for (symbol, track) in &mut self.tracks {
             let due = match track {
-                Track::Ids(ids) => ids.tick(symbol, now, gaps),
+                Track::Ids(ids) => ids.tick(symbol, now, now, gaps),
                 Track::Breaks(breaks) => breaks.tick(symbol, now, quiet, ahead, gaps),
             };
             self.due = self.due.min(due);
@@ -199,7 +199,7 @@ impl Coverage {
     pub fn close(&mut self, now: i64, gaps: &mut Vec<Gap>) {
         for (symbol, track) in &mut self.tracks {
             match track {
-                Track::Ids(ids) => drop(ids.tick(symbol, i64::MAX, gaps)),
+                Track::Ids(ids) => drop(ids.tick(symbol, i64::MAX, now, gaps)),
                 Track::Breaks(breaks) => {
                     let unsure = self.patience.unsure_ns;
                     breaks.close(symbol, now, unsure, self.ahead, gaps);

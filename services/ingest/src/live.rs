@@ -11,6 +11,7 @@
 
 mod backfill;
 mod feed;
+pub(crate) mod judge;
 mod line;
 mod memory;
 mod pipeline;
@@ -100,7 +101,7 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
     });
     let lines = async {
         // Where each symbol stood must be known before the first trade is judged. None: it stopped before that.
-        let Ok(restored) = restored.await else { return };
+        let Ok(restored) = restored.await else { return Ok(()) };
         ready.release();
         let mut running = tokio::task::JoinSet::new();
         // Ends with this future: what was not fetched by then stays a gap.
@@ -110,9 +111,9 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
                 fetching.spawn(task.run(asked));
                 wanted
             });
-            for part in feed.lines() {
+            for (number, part) in feed.lines().into_iter().enumerate() {
                 let line = Line::new(&ctx, index, feed, part, &restored[index], queue.clone(), metrics.of(index));
-                let line = line.filled_by(wanted.clone());
+                let line = line.filled_by(wanted.clone()).recorded(&ctx, number)?;
                 running.spawn(line.run(ctx.shutdown.clone(), ctx.drain.clone()));
             }
         }
@@ -122,8 +123,14 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
                 ctx.shutdown.trigger("a line of a live feed has broken down");
             }
         }
-        queue.close();
+        anyhow::Ok(())
     };
-    let (summary, ()) = tokio::join!(writer, lines);
+    let lines = async {
+        let ended = lines.await;
+        queue.close();
+        ended
+    };
+    let (summary, ended) = tokio::join!(writer, lines);
+    ended.context("read live feeds")?;
     summary.context("read live feeds")
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use harness::{Clock, Context, Drain, Shutdown};
 use market::{Event, Gap, GapCause};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -12,17 +13,20 @@ use tokio::time::Instant;
 
 use super::backfill::{Fetched, Wanted};
 use super::feed::LiveFeed;
+use super::judge::{self, Judged};
 use super::queue::{Entry, Item, Queue};
 use super::silence::Silence;
 use super::socket::{self, Order, Told};
 use crate::config::Config;
 use crate::connection::{Connection, Input, Life, LinkId, Output};
-use crate::coverage::{Coverage, Patience, Saved, Verdict};
+use crate::coverage::{Coverage, Patience, Saved};
 use crate::observe::live::FeedMetrics;
 use crate::position::Position;
+use crate::recording::Begin;
+use crate::recording::recorder::{Keep, Recorder};
 use crate::sources::Bad;
 use crate::venues::history::Missing;
-use crate::venues::{Acknowledgement, Continuity, Heard, Said};
+use crate::venues::{Acknowledgement, Continuity, Heard};
 
 /// Frames that wait for the line: it waits for nobody, so they are few.
 const FRAMES: usize = 4_096;
@@ -34,6 +38,8 @@ pub struct Line {
     name: String,
     machine: Connection,
     coverage: Coverage,
+    patience: Patience,
+    recorder: Option<Recorder>,
     continuity: Continuity,
     address: String,
     orders: HashMap<LinkId, Sender<Order>>,
@@ -56,6 +62,7 @@ pub struct Line {
     silence: Silence,
     silent: i64,
     out: Vec<Output>,
+    judged: Vec<Judged>,
 }
 
 impl Line {
@@ -101,6 +108,8 @@ impl Line {
             address: venue.address(&feed.address, &feed.key),
             machine: Connection::new(venue, feed.limits, life, (feed.key.clone(), feed.secret.clone()), symbols),
             coverage,
+            patience,
+            recorder: None,
             continuity: feed.limits.continuity,
             orders: HashMap::new(),
             tells,
@@ -120,6 +129,7 @@ impl Line {
             silence: Silence::new(config.symbol_silence.as_ns()),
             silent: 0,
             out: Vec::new(),
+            judged: Vec::new(),
         }
     }
 
@@ -127,6 +137,34 @@ impl Line {
     pub fn filled_by(mut self, wanted: Option<Sender<Wanted>>) -> Line {
         self.wanted = wanted;
         self
+    }
+
+    /// Keeps what it is told where the config says so. `number` is its own among the lines of its feed.
+    pub fn recorded(mut self, ctx: &Context<Config>, number: usize) -> anyhow::Result<Line> {
+        let live = &ctx.config.live;
+        if live.record.is_empty() {
+            return Ok(self);
+        }
+        let keep = Keep {
+            dir: live.record.clone().into(),
+            part_bytes: live.record_part.bytes().max(1),
+            parts: usize::try_from(live.record_keep).unwrap_or(usize::MAX),
+        };
+        let begin = Begin {
+            version: 1,
+            feed: self.name.clone(),
+            venue: self.machine.venue().limits().name.to_owned(),
+            session: self.position.pass,
+            line: number,
+            reorder_ns: self.patience.reorder_ns,
+            quiet_ns: self.patience.quiet_ns,
+            unsure_ns: self.patience.unsure_ns,
+            ..Begin::default()
+        };
+        let (written, failed) = (self.metrics.recorded.clone(), self.metrics.recordings_failed.clone());
+        let recorder = Recorder::start(&keep, begin, written, failed).context("record (setting `live.record`)")?;
+        self.recorder.insert(recorder).begin(self.clock.now_ns(), self.coverage.save());
+        Ok(self)
     }
 
     /// Until the shutdown. What is missing by then is said.
@@ -156,9 +194,13 @@ impl Line {
         }
         // Nobody will answer any more.
         self.wanted = None;
-        let mut gaps = Vec::new();
-        self.coverage.close(self.clock.now_ns(), &mut gaps);
+        let (now, mut gaps) = (self.clock.now_ns(), Vec::new());
+        self.record(now, 0, "end", b"");
+        self.coverage.close(now, &mut gaps);
         self.say(gaps);
+        if let Some(mut recorder) = self.recorder.take() {
+            tokio::task::spawn_blocking(move || recorder.finish()).await.ok();
+        }
     }
 
     fn wake(&self) -> Instant {
@@ -173,7 +215,16 @@ impl Line {
         let mut gaps = Vec::new();
         let now = self.clock.now_ns();
         self.coverage.tick(now, &mut gaps);
+        if !gaps.is_empty() {
+            self.record(now, 0, "tick", b"");
+        }
         self.say(gaps);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.look();
+            if recorder.is_full() && recorder.next_part() {
+                recorder.begin(now, self.coverage.save());
+            }
+        }
         let quiet = self.silence.look(now);
         if !quiet.is_empty() {
             tracing::warn!(feed = self.name, symbols = ?quiet, "nothing comes of these, though they are subscribed");
@@ -219,10 +270,20 @@ impl Line {
         if self.out.contains(&Output::Missed(link)) {
             for name in self.machine.served_by(link) {
                 let symbol = self.machine.venue().symbol(&name);
+                self.record(now, link, "missed", symbol.as_bytes());
                 self.coverage.missed(&symbol, now);
             }
         }
-        self.events(&mut heard, now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.frame(now, link, frame);
+        }
+        for event in &heard.found.events {
+            if let Event::Trade(trade) = event {
+                self.silence.heard(&trade.symbol, now);
+            }
+        }
+        judge::frame(&mut self.coverage, &mut heard, now, &mut self.judged);
+        self.pass_on();
         if let Err(bad) = read {
             self.bad(frame, bad);
         } else if let Some(kind) = heard.found.ignored {
@@ -232,36 +293,29 @@ impl Line {
         self.act();
     }
 
-    fn events(&mut self, heard: &mut Heard, now: i64) {
-        for mut event in heard.found.events.drain(..) {
-            if let Event::Trade(trade) = &mut event {
-                let mut gaps = Vec::new();
-                self.silence.heard(&trade.symbol, now);
-                let verdict = self.coverage.trade(trade, now, &mut gaps);
-                self.say(gaps);
-                match verdict {
-                    Verdict::Take => {}
-                    Verdict::Duplicate => {
-                        self.metrics.duplicates.inc();
-                        continue;
-                    }
-                    Verdict::Before => {
-                        self.metrics.before.inc();
-                        continue;
-                    }
+    /// Puts what was judged into the queue. Answers how many events there were.
+    fn pass_on(&mut self) -> u64 {
+        let (mut all, mut events) = (std::mem::take(&mut self.judged), 0);
+        for judged in all.drain(..) {
+            match judged {
+                Judged::Event(event) => {
+                    events += 1;
+                    self.put(Item::Event(event));
                 }
+                Judged::Gap(gap) => self.say(vec![gap]),
+                Judged::Duplicate => self.metrics.duplicates.inc(),
+                Judged::Before => self.metrics.before.inc(),
+                Judged::Used { symbol, id, time } => self.put(Item::Used { symbol, id, time }),
             }
-            self.put(Item::Event(event));
         }
-        for said in &heard.said {
-            match said {
-                Said::Used { symbol, id, time } => {
-                    self.coverage.used(symbol, *id, *time, now);
-                    self.put(Item::Used { symbol: symbol.clone(), id: *id, time: *time });
-                }
-                Said::LastId { symbol, id, time } => self.coverage.last_id(symbol, *id, *time, now),
-                _ => {}
-            }
+        // Its memory is used again.
+        self.judged = all;
+        events
+    }
+
+    fn record(&mut self, now: i64, link: LinkId, word: &str, rest: &[u8]) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.add(now, link, word, rest);
         }
     }
 
@@ -320,18 +374,17 @@ impl Line {
 
     /// Trades of the past have come. They are judged as any other: what has come by itself meanwhile is a duplicate.
     fn fill(&mut self, fetched: Fetched) {
-        let now = self.clock.now_ns();
-        for mut trade in fetched.trades {
-            let mut gaps = Vec::new();
-            match self.coverage.trade(&mut trade, now, &mut gaps) {
-                Verdict::Take => {
-                    self.metrics.backfilled.inc();
-                    self.put(Item::Event(Event::Trade(trade)));
-                }
-                Verdict::Duplicate => self.metrics.duplicates.inc(),
-                Verdict::Before => self.metrics.before.inc(),
+        let (now, mut text) = (self.clock.now_ns(), Vec::new());
+        for trade in fetched.trades {
+            let event = Event::Trade(trade);
+            if self.recorder.is_some() {
+                text.clear();
+                event.encode(&mut text);
+                self.record(now, 0, "fetched", &text);
             }
-            self.say(gaps);
+            judge::one(&mut self.coverage, event, now, &mut self.judged);
+            let filled = self.pass_on();
+            self.metrics.backfilled.inc_by(filled);
         }
         if let Some((page, bad)) = fetched.bad {
             self.bad(&page, bad);
@@ -367,11 +420,13 @@ impl Line {
                 Output::Close(link) => drop(self.orders.remove(&link)),
                 Output::Covered(name) => {
                     let symbol = self.machine.venue().symbol(&name);
+                    self.record(now, 0, "served", symbol.as_bytes());
                     self.silence.served(&symbol, now);
                     self.coverage.covered(&symbol, now);
                 }
                 Output::Uncovered(name) => {
                     let symbol = self.machine.venue().symbol(&name);
+                    self.record(now, 0, "unserved", symbol.as_bytes());
                     self.silence.gone(&symbol);
                     self.coverage.uncovered(&symbol, GapCause::Disconnect);
                 }

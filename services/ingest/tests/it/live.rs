@@ -97,7 +97,7 @@ fn a_restart_says_what_it_missed_from_the_last_record_of_each_symbol_on() {
 }
 
 /// The process itself, so that it can be killed.
-fn process(bed: &Bed, feed: &str) -> Child {
+pub fn process(bed: &Bed, feed: &str, more: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ingest"));
     let settings = [
         ("kafka.brokers", bed.kafka.brokers.as_str()),
@@ -111,7 +111,7 @@ fn process(bed: &Bed, feed: &str) -> Child {
         ("live.quiet", "150ms"),
         ("log.level", "error"),
     ];
-    command.args(["--feed", feed, "--admin", "off"]);
+    command.args(["--feed", feed, "--admin", "off"]).args(more);
     command.args(settings.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]));
     // Not on the command line, where every user of the machine would see it.
     command.env("FINFLOW_FINNHUB__API_KEY", "k");
@@ -132,7 +132,7 @@ fn a_killed_process_loses_nothing_unsaid_and_writes_nothing_twice() {
             });
         };
         for round in 0..4 {
-            let mut child = process(&bed, &feed);
+            let mut child = process(&bed, &feed, &[]);
             served("all symbols are subscribed");
             let before = one(&bed, "f").trades.len();
             trade(&venue, 10);

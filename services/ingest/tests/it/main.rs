@@ -8,5 +8,6 @@ mod live;
 mod outage;
 mod pace;
 mod real_data;
+mod recording;
 mod replay;
 mod resume;
