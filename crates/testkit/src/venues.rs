@@ -276,6 +276,13 @@ impl FakeVenue {
         own_names.iter().all(serves)
     }
 
+    /// What all live connections together serve.
+    pub fn subscribed(&self) -> BTreeSet<String> {
+        let state = self.lock();
+        let live = state.connections.values().filter(|connection| !connection.stalled && !connection.leaving);
+        live.flat_map(|connection| connection.subscribed.iter().cloned()).collect()
+    }
+
     /// Connections that have not gone silent.
     pub fn live_connections(&self) -> usize {
         self.lock().connections.values().filter(|connection| !connection.stalled).count()

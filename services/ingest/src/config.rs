@@ -55,6 +55,8 @@ pub struct Live {
     pub record: String,
     pub record_part: ByteSize,
     pub record_keep: u64,
+    pub symbols_poll: Duration,
+    pub admin_token: Secret,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -86,6 +88,8 @@ impl Default for Live {
             record: String::new(),
             record_part: ByteSize::mib(256),
             record_keep: 0,
+            symbols_poll: Duration::from_secs(1),
+            admin_token: Secret::default(),
         }
     }
 }
@@ -152,6 +156,11 @@ const DOCS: &[(&str, &str)] = &[
     ("live.record", "Folder for recordings of what live feeds are told, frame by frame. Empty: none."),
     ("live.record_part", "Text of a part of a recording, before compression; then the next part begins."),
     ("live.record_keep", "Parts that are kept of each connection; older ones are removed. 0 keeps all."),
+    ("live.symbols_poll", "How often the file of a feed's `symbols_file` is looked at for changes."),
+    (
+        "live.admin_token",
+        "Whoever has it may change the symbols of a feed by the admin port: `PUT /feeds/<name>/symbols`. Empty: nobody may.",
+    ),
     ("finnhub.api_key", "Key of Finnhub; FINNHUB_API_KEY sets it, too."),
     ("massive.api_key", "Key of Massive (Polygon)."),
     ("alpaca.api_key", "Key of Alpaca."),
@@ -312,6 +321,9 @@ impl harness::Config for Config {
         }
         if self.sample && self.repeat {
             return Err("sample and loop exclude each other: sampling never ends".to_owned());
+        }
+        if self.live.symbols_poll.is_zero() {
+            return Err("live.symbols_poll must be above 0".to_owned());
         }
         if self.sample_every.is_zero() || self.checkpoint_every.is_zero() {
             return Err("sample_every and checkpoint_every must be above 0".to_owned());

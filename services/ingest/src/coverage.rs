@@ -164,6 +164,13 @@ impl Coverage {
         }
     }
 
+    /// Nobody wants the symbol any more: what comes of it is missed by nobody, until it is served again.
+    pub fn left(&mut self, symbol: &str) {
+        if let Track::Breaks(breaks) = self.track(symbol) {
+            breaks.left();
+        }
+    }
+
     /// Something of the symbol was lost though it is still served.
     pub fn missed(&mut self, symbol: &str, now: i64) {
         let due = now.saturating_add(self.patience.quiet_ns);

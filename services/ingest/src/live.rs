@@ -20,6 +20,7 @@ mod queue;
 mod rest;
 mod silence;
 mod socket;
+pub(crate) mod symbols;
 
 use std::sync::Arc;
 
@@ -38,6 +39,7 @@ use self::line::Line;
 use self::pipeline::Pipeline;
 use self::queue::Queue;
 use self::rest::Rest;
+use self::symbols::Symbols;
 
 /// What is wrong with the live feeds of a config.
 pub fn check(config: &Config) -> Result<(), String> {
@@ -90,6 +92,12 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
     let feeds = Arc::new(feeds.map_err(anyhow::Error::msg)?);
     let metrics = Metrics::new(&ctx.metrics, feeds.iter().map(|feed| feed.name.as_str()));
     let queue = Arc::new(Queue::new(usize::try_from(ctx.config.live.memory.bytes()).unwrap_or(usize::MAX)));
+    let changing: Vec<Arc<Symbols>> =
+        (0..).zip(feeds.iter()).map(|(index, feed)| Arc::new(Symbols::new(feed, metrics.of(index)))).collect();
+    ctx.commands.register("/feeds/", ctx.config.live.admin_token.clone(), "live.admin_token", {
+        let changing = changing.clone();
+        move |call| symbols::answer(&changing, call)
+    });
     let ready = ctx.health.latch("reading");
     let (started, restored) = tokio::sync::oneshot::channel();
     let writer = ctx.thread("live", {
@@ -104,16 +112,21 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
         let Ok(restored) = restored.await else { return Ok(()) };
         ready.release();
         let mut running = tokio::task::JoinSet::new();
-        // Ends with this future: what was not fetched by then stays a gap.
+        // These end with this future: what was not fetched by then stays a gap.
+        let mut following = tokio::task::JoinSet::new();
         let mut fetching = tokio::task::JoinSet::new();
         for (index, feed) in feeds.iter().enumerate() {
+            if let Some(file) = &feed.symbols_file {
+                following.spawn(symbols::follow(changing[index].clone(), file.clone(), *ctx.config.live.symbols_poll));
+            }
             let wanted = backfill(&ctx, feed, &metrics.of(index)).map(|(task, wanted, asked)| {
                 fetching.spawn(task.run(asked));
                 wanted
             });
             for (number, part) in feed.lines().into_iter().enumerate() {
                 let line = Line::new(&ctx, index, feed, part, &restored[index], queue.clone(), metrics.of(index));
-                let line = line.filled_by(wanted.clone()).recorded(&ctx, number)?;
+                let line =
+                    line.told_by(changing[index].of_line(number)).filled_by(wanted.clone()).recorded(&ctx, number)?;
                 running.spawn(line.run(ctx.shutdown.clone(), ctx.drain.clone()));
             }
         }

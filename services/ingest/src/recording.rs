@@ -8,6 +8,8 @@
 //! | `frame` | the frame | it came, byte for byte |
 //! | `bytes` | hexadecimal | a frame that does not fit into a line |
 //! | `served`, `unserved`, `missed` | a symbol | what the connection said of it |
+//! | `left` | a symbol | nobody wants it any more |
+//! | `known` | JSON | a symbol that is wanted now has been there before: what was known of it |
 //! | `fetched` | a trade, as on `raw-market-data` | REST gave it to fill a gap |
 //! | `tick` | | time was up for something: gaps were said |
 //! | `end` | | the line stopped: what was missing was said |
@@ -65,6 +67,8 @@ pub enum Entry<'a> {
     Served(&'a str),
     Unserved(&'a str),
     Missed(&'a str),
+    Left(&'a str),
+    Known(BTreeMap<String, Saved>),
     Fetched(&'a [u8]),
     Tick,
     End,
@@ -87,6 +91,8 @@ pub fn read(line: &[u8]) -> Result<(i64, Entry<'_>), Bad> {
         b"served" => Entry::Served(symbol()?),
         b"unserved" => Entry::Unserved(symbol()?),
         b"missed" => Entry::Missed(symbol()?),
+        b"left" => Entry::Left(symbol()?),
+        b"known" => Entry::Known(serde_json::from_slice(rest).map_err(|error| Bad::json(&error))?),
         b"fetched" => Entry::Fetched(rest),
         b"tick" => Entry::Tick,
         b"end" => Entry::End,

@@ -2,8 +2,10 @@
 //! options change them.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::symbols;
 use crate::config::Config;
 use crate::spec::Feed;
 use crate::venues::{self, Limits, Rate, Venue};
@@ -18,6 +20,8 @@ pub struct LiveFeed {
     pub rest: Option<(String, Rate)>,
     /// By the venue's own names.
     pub symbols: BTreeSet<String>,
+    /// Where they are, and are changed, if not in the options.
+    pub symbols_file: Option<PathBuf>,
 }
 
 impl LiveFeed {
@@ -29,6 +33,7 @@ impl LiveFeed {
         let mut limits = *venue.limits();
         let mut address = limits.address.to_owned();
         let mut symbols: Vec<String> = limits.symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
+        let (mut listed, mut symbols_file) = (false, None);
         let history = venue.history();
         let mut rest = history.map(|history| (history.address().to_owned(), history.rate()));
         // What is read from elsewhere than the venue is not mended from the venue itself.
@@ -39,8 +44,10 @@ impl LiveFeed {
             let text = |error: String| wrong(format!("{key}=`{value}`: {error}"));
             match key.as_str() {
                 "symbols" => {
+                    listed = true;
                     symbols = value.split(['+', ' ']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
                 }
+                "symbols_file" => symbols_file = Some(PathBuf::from(value)),
                 "url" => address = value.clone(),
                 "rest" | "rest_rate" if history.is_none() => {
                     return Err(wrong(format!("`{key}`: {} gives no trades of the past to anybody", limits.name)));
@@ -61,10 +68,16 @@ impl LiveFeed {
                 "most_symbols" => limits.most_symbols = value.parse().map_err(|_| text("not a number".to_owned()))?,
                 other => {
                     return Err(wrong(format!(
-                        "option `{other}` is not known: use symbols, url, rest, rest_rate, silence, life, connects, sends, most_symbols"
+                        "option `{other}` is not known: use symbols, symbols_file, url, rest, rest_rate, silence, life, connects, sends, most_symbols"
                     )));
                 }
             }
+        }
+        if let Some(file) = &symbols_file {
+            if listed {
+                return Err(wrong("symbols and symbols_file exclude each other".to_owned()));
+            }
+            symbols = symbols::read(file).map_err(wrong)?;
         }
         let (key, secret) = match limits.name {
             "finnhub" => (config.finnhub.api_key.expose(), ""),
@@ -107,6 +120,7 @@ impl LiveFeed {
             secret: secret.to_owned(),
             rest: rest.filter(|(address, _)| !address.is_empty()),
             symbols,
+            symbols_file,
         })
     }
 
@@ -178,6 +192,8 @@ mod tests {
             ("binance?symbols=", "no symbols"),
             ("binance?colour=red", "option `colour` is not known"),
             ("binance?silence=soon", "silence=`soon`"),
+            ("binance?symbols_file=no/such", "cannot read `no/such`"),
+            ("binance?symbols_file=x&symbols=BINANCE:A", "exclude each other"),
             ("binance?connects=7", "not of the form"),
             ("binance?connects=0/1s", "not of the form"),
             ("binance_usdm?rest=https://fapi.binance.com", "gives no trades of the past"),

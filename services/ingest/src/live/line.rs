@@ -1,16 +1,21 @@
 //! One connection of a feed, driven: sockets and timers go into the state machine, what it says is done, and what the
 //! frames hold is judged and put into the queue.
 
+mod change;
+mod mend;
+mod record;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use harness::{Clock, Context, Drain, Shutdown};
 use market::{Event, Gap, GapCause};
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::change::changed;
 use super::backfill::{Fetched, Wanted};
 use super::feed::LiveFeed;
 use super::judge::{self, Judged};
@@ -22,10 +27,8 @@ use crate::connection::{Connection, Input, Life, LinkId, Output};
 use crate::coverage::{Coverage, Patience, Saved};
 use crate::observe::live::FeedMetrics;
 use crate::position::Position;
-use crate::recording::Begin;
-use crate::recording::recorder::{Keep, Recorder};
+use crate::recording::recorder::Recorder;
 use crate::sources::Bad;
-use crate::venues::history::Missing;
 use crate::venues::{Acknowledgement, Continuity, Heard};
 
 /// Frames that wait for the line: it waits for nobody, so they are few.
@@ -40,6 +43,10 @@ pub struct Line {
     coverage: Coverage,
     patience: Patience,
     recorder: Option<Recorder>,
+    /// What it is to serve, if that may change.
+    wants: Option<watch::Receiver<BTreeSet<String>>>,
+    /// What is known of symbols that are not wanted now.
+    others: BTreeMap<String, Saved>,
     continuity: Continuity,
     address: String,
     orders: HashMap<LinkId, Sender<Order>>,
@@ -90,8 +97,8 @@ impl Line {
         let venue = feed.venue();
         let mine: BTreeSet<String> = symbols.iter().map(|name| venue.symbol(name)).collect();
         let mut coverage = Coverage::new(feed.limits.continuity, patience);
-        let saved = saved.iter().filter(|(symbol, _)| mine.contains(*symbol));
-        coverage.take_saved(&saved.map(|(symbol, saved)| (symbol.clone(), saved.clone())).collect());
+        let known = saved.iter().filter(|(symbol, _)| mine.contains(*symbol));
+        coverage.take_saved(&known.map(|(symbol, saved)| (symbol.clone(), saved.clone())).collect());
         let trouble = Arc::new(Mutex::new(Some("not yet connected".to_owned())));
         let first = symbols.first().cloned().unwrap_or_default();
         ctx.health.check(format!("feed {} from {first}", feed.name), {
@@ -110,6 +117,12 @@ impl Line {
             coverage,
             patience,
             recorder: None,
+            wants: None,
+            others: saved
+                .iter()
+                .filter(|(symbol, _)| !mine.contains(*symbol))
+                .map(|(s, k)| (s.clone(), k.clone()))
+                .collect(),
             continuity: feed.limits.continuity,
             orders: HashMap::new(),
             tells,
@@ -133,40 +146,6 @@ impl Line {
         }
     }
 
-    /// Gaps that it declares are filled by whoever listens there.
-    pub fn filled_by(mut self, wanted: Option<Sender<Wanted>>) -> Line {
-        self.wanted = wanted;
-        self
-    }
-
-    /// Keeps what it is told where the config says so. `number` is its own among the lines of its feed.
-    pub fn recorded(mut self, ctx: &Context<Config>, number: usize) -> anyhow::Result<Line> {
-        let live = &ctx.config.live;
-        if live.record.is_empty() {
-            return Ok(self);
-        }
-        let keep = Keep {
-            dir: live.record.clone().into(),
-            part_bytes: live.record_part.bytes().max(1),
-            parts: usize::try_from(live.record_keep).unwrap_or(usize::MAX),
-        };
-        let begin = Begin {
-            version: 1,
-            feed: self.name.clone(),
-            venue: self.machine.venue().limits().name.to_owned(),
-            session: self.position.pass,
-            line: number,
-            reorder_ns: self.patience.reorder_ns,
-            quiet_ns: self.patience.quiet_ns,
-            unsure_ns: self.patience.unsure_ns,
-            ..Begin::default()
-        };
-        let (written, failed) = (self.metrics.recorded.clone(), self.metrics.recordings_failed.clone());
-        let recorder = Recorder::start(&keep, begin, written, failed).context("record (setting `live.record`)")?;
-        self.recorder.insert(recorder).begin(self.clock.now_ns(), self.coverage.save());
-        Ok(self)
-    }
-
     /// Until the shutdown. What is missing by then is said.
     pub async fn run(mut self, shutdown: Shutdown, drain: Drain) {
         self.input(Input::Tick);
@@ -177,6 +156,7 @@ impl Line {
                 biased;
                 () = shutdown.wait() => break,
                 () = drain.wait() => break,
+                Some(desired) = changed(&mut self.wants) => self.desire(&desired),
                 told = self.told.recv() => {
                     let Some((link, told)) = told else { break };
                     self.told(link, told);
@@ -313,12 +293,6 @@ impl Line {
         events
     }
 
-    fn record(&mut self, now: i64, link: LinkId, word: &str, rest: &[u8]) {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.add(now, link, word, rest);
-        }
-    }
-
     fn bad(&mut self, frame: &[u8], bad: Bad) {
         if self.metrics.invalid(bad.reason) == 1 {
             tracing::warn!(
@@ -345,49 +319,6 @@ impl Line {
             let wanted = self.wanted_of(&gap);
             self.put(Item::Event(Event::Gap(gap)));
             self.want(wanted);
-        }
-    }
-
-    /// What to ask for so that a gap is filled; `None` where nobody can.
-    fn wanted_of(&mut self, gap: &Gap) -> Option<Wanted> {
-        self.wanted.as_ref()?;
-        let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
-        let (first, last) = number(&gap.first_missing).zip(number(&gap.last_missing))?;
-        let missing = Missing { own_name: self.machine.venue().own_name(&gap.symbol)?, first, last, from: gap.from };
-        Some(Wanted { symbol: gap.symbol.clone(), missing, answer: self.fetches.clone() })
-    }
-
-    /// Never waits: what cannot be asked for now stays a gap.
-    fn want(&mut self, wanted: Option<Wanted>) {
-        let (Some(wanted), Some(sender)) = (wanted, &self.wanted) else { return };
-        let (symbol, first, last) = (wanted.symbol.clone(), wanted.missing.first, wanted.missing.last);
-        let outcome = if last - first >= self.most_wanted {
-            "too_large"
-        } else if sender.try_send(wanted).is_err() {
-            "busy"
-        } else {
-            return;
-        };
-        self.metrics.backfill(outcome);
-        tracing::warn!(feed = self.name, symbol, first, last, outcome, "gap will not be filled by REST, it stays one");
-    }
-
-    /// Trades of the past have come. They are judged as any other: what has come by itself meanwhile is a duplicate.
-    fn fill(&mut self, fetched: Fetched) {
-        let (now, mut text) = (self.clock.now_ns(), Vec::new());
-        for trade in fetched.trades {
-            let event = Event::Trade(trade);
-            if self.recorder.is_some() {
-                text.clear();
-                event.encode(&mut text);
-                self.record(now, 0, "fetched", &text);
-            }
-            judge::one(&mut self.coverage, event, now, &mut self.judged);
-            let filled = self.pass_on();
-            self.metrics.backfilled.inc_by(filled);
-        }
-        if let Some((page, bad)) = fetched.bad {
-            self.bad(&page, bad);
         }
     }
 

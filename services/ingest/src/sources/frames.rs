@@ -76,6 +76,8 @@ impl Run {
             }
             Entry::Served(symbol) => self.coverage.covered(symbol, now),
             Entry::Unserved(symbol) => self.coverage.uncovered(symbol, GapCause::Disconnect),
+            Entry::Left(symbol) => self.coverage.left(symbol),
+            Entry::Known(saved) => self.coverage.take_saved(&saved),
             Entry::Missed(symbol) => self.coverage.missed(symbol, now),
             Entry::Tick => self.coverage.tick(now, &mut gaps),
             Entry::End => self.coverage.close(now, &mut gaps),

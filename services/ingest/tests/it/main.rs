@@ -11,3 +11,4 @@ mod real_data;
 mod recording;
 mod replay;
 mod resume;
+mod symbols;
