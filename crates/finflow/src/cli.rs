@@ -37,6 +37,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Check the lake against its claims, and the stored metrics against the stored events
     Verify(VerifyArgs),
+    /// List the live venues, or see whether one answers
+    Feeds(FeedsArgs),
     /// Make the lake's tables known to Athena, Trino and their like
     #[command(subcommand)]
     Catalog(CatalogCommand),
@@ -178,6 +180,46 @@ pub struct VerifyArgs {
     /// The report as one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct FeedsArgs {
+    #[command(subcommand)]
+    pub command: Option<FeedsCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FeedsCommand {
+    /// Show the live venues and what each needs (also without any word)
+    List(FeedsListArgs),
+    /// Connect to a venue, subscribe, and wait for a trade
+    Check(FeedsCheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct FeedsListArgs {
+    /// One JSON object per venue
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct FeedsCheckArgs {
+    /// A venue, with options as a feed has them: `binance`, `kraken?url=…`
+    #[arg(value_name = "VENUE")]
+    pub feed: String,
+    /// A symbol, as Finflow or as the venue writes it; may be repeated [default: those of the venue]
+    #[arg(long, value_name = "SYMBOL")]
+    pub symbol: Vec<String>,
+    /// How long all of it may take
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub deadline: harness::Duration,
+    /// YAML file with settings of ingest, as in docs/config.md
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Any setting of ingest, as in docs/config.md
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

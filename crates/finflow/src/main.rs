@@ -3,6 +3,7 @@
 mod catalog;
 mod cli;
 mod doctor;
+mod feeds;
 mod lake_args;
 mod repartition;
 mod replay;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Repartition(args) => repartition::main(args),
         Command::Doctor(args) => doctor::main(&args),
         Command::Verify(args) => verify::main(args),
+        Command::Feeds(args) => feeds::main(args.command),
         Command::Catalog(command) => catalog::main(command),
     }
 }

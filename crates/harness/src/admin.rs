@@ -7,6 +7,7 @@
 //! | `GET /metrics` | Prometheus text |
 //! | `GET /log-level` | the filter in force |
 //! | `PUT /log-level` | sets it: `info`, `debug`, `info,streams=trace`; 400 with the reason if it does not parse |
+//! | anything else | what the service has registered, for whoever knows its token ([`crate::commands`]) |
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -17,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 
+use crate::commands::{self, Commands};
 use crate::health::Health;
 use crate::logs;
 use crate::metrics::Registry;
@@ -34,13 +36,20 @@ pub(crate) fn bind(addr: SocketAddr) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-pub(crate) fn router(health: Health, metrics: Registry) -> Router {
+pub(crate) fn router(health: Health, metrics: Registry, commands: Commands) -> Router {
     Router::new()
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(ready).with_state(health))
         .route("/metrics", get(render).with_state(metrics))
         .route("/log-level", get(log_level).put(set_log_level))
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .fallback(commands::serve)
+        .with_state(commands)
+}
+
+/// Serves the router for ever. Who calls is known to the commands.
+pub(crate) async fn serve(listener: tokio::net::TcpListener, router: Router) -> std::io::Result<()> {
+    axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>()).await
 }
 
 async fn ready(State(health): State<Health>) -> Response {

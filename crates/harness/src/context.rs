@@ -7,6 +7,7 @@ use anyhow::{Context as _, anyhow};
 
 use crate::admin;
 use crate::clock::{Clock, SystemClock};
+use crate::commands::Commands;
 use crate::config::Config;
 use crate::health::Health;
 use crate::heartbeat::{Heartbeat, Watchdog};
@@ -23,6 +24,7 @@ pub struct Context<C> {
     pub clock: Arc<dyn Clock>,
     pub metrics: Registry,
     pub health: Health,
+    pub commands: Commands,
 }
 
 impl<C: Config> Context<C> {
@@ -36,6 +38,7 @@ impl<C: Config> Context<C> {
             clock: Arc::new(SystemClock),
             metrics: Registry::new(service),
             health: Health::new(shutdown.clone()),
+            commands: Commands::default(),
         }
     }
 
@@ -59,8 +62,8 @@ impl<C: Config> Context<C> {
         let listener = admin::bind(addr)?;
         let bound = listener.local_addr().context("read the address of the admin port")?;
         let listener = tokio::net::TcpListener::from_std(listener).context("serve the admin port")?;
-        let router = admin::router(self.health.clone(), self.metrics.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let router = admin::router(self.health.clone(), self.metrics.clone(), self.commands.clone());
+        tokio::spawn(admin::serve(listener, router));
         Ok(Some(bound))
     }
 

@@ -18,6 +18,7 @@
 
 mod admin;
 mod clock;
+mod commands;
 mod config;
 mod context;
 mod flags;
@@ -32,6 +33,7 @@ pub mod traces;
 mod units;
 
 pub use clock::{Clock, FakeClock, SystemClock};
+pub use commands::{Call, Commands, Reply};
 pub use config::{
     Common, Config, ConfigError, Log, LogFormat, Otlp, default_admin, docs_markdown, dotenv, example_yaml, given,
     is_common, load, undocumented,

@@ -11,6 +11,7 @@ use clap::ArgMatches;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::commands::Commands;
 use crate::config::{self, Common, Config};
 use crate::context::{Context, panic_text};
 use crate::flags::{self, Flag};
@@ -115,7 +116,7 @@ where
     if until_end {
         ctx = ctx.with_drain(Drain::already());
     }
-    guard(&common, &shutdown, &ctx.health, &ctx.metrics)?;
+    guard(&common, &shutdown, &ctx.health, &ctx.metrics, &ctx.commands)?;
     tracing::info!(service, version = env!("CARGO_PKG_VERSION"), "starting");
     let result = runtime.block_on(tokio::spawn(run(ctx)));
     let result = result.unwrap_or_else(|error| match error.try_into_panic() {
@@ -154,13 +155,19 @@ fn finish<S: Serialize>(service: &str, result: anyhow::Result<S>, reason: Option
 
 /// Opens the admin port and starts the thread that listens to signals, serves that port and enforces the hard limit.
 /// It has a runtime of its own: a service that blocks every worker must still answer probes and hear a signal.
-fn guard(common: &Common, shutdown: &Shutdown, health: &Health, metrics: &Registry) -> anyhow::Result<()> {
+fn guard(
+    common: &Common,
+    shutdown: &Shutdown,
+    health: &Health,
+    metrics: &Registry,
+    commands: &Commands,
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the guard")?;
     let listener = common.admin.map(admin::bind).transpose()?;
     if let Some(addr) = listener.as_ref().map(TcpListener::local_addr).transpose().context("read the admin address")? {
         tracing::info!(%addr, "admin port open");
     }
-    let router = admin::router(health.clone(), metrics.clone());
+    let router = admin::router(health.clone(), metrics.clone(), commands.clone());
     let mut signals = {
         let _entered = runtime.enter();
         let terminate = signal(SignalKind::terminate()).context("listen to SIGTERM")?;
@@ -171,7 +178,7 @@ fn guard(common: &Common, shutdown: &Shutdown, health: &Health, metrics: &Regist
     let body = async move {
         if let Some(listener) = listener {
             let listener = tokio::net::TcpListener::from_std(listener).expect("the listener is non-blocking");
-            tokio::spawn(async move { axum::serve(listener, router).await });
+            tokio::spawn(admin::serve(listener, router));
         }
         tokio::spawn(enforce(shutdown.clone(), limit));
         let mut next = async || {

@@ -6,6 +6,7 @@
 //! handshakes, answer late or with a refusal, cut with or without a close frame, go silent with the socket open, lose,
 //! double and overtake messages. [`script`] makes seeded histories of all that.
 
+mod rest;
 pub mod script;
 mod server;
 mod words;
@@ -95,7 +96,11 @@ struct State {
     refusals: VecDeque<u16>,
     slow_answers: u32,
     too_fast: u32,
+    /// Names that are not traded here.
+    unknown: BTreeSet<String>,
+    bad_key: bool,
     closed: bool,
+    rest: rest::State,
     opened: u64,
     violations: Vec<String>,
 }
@@ -104,6 +109,7 @@ struct State {
 pub struct FakeVenue {
     pub kind: Kind,
     pub addr: SocketAddr,
+    rest_addr: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
@@ -112,8 +118,11 @@ impl FakeVenue {
     pub async fn start(kind: Kind) -> FakeVenue {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let addr = listener.local_addr().expect("bound");
-        let venue = FakeVenue { kind, addr, state: Arc::default() };
+        let rest = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let rest_addr = rest.local_addr().expect("bound");
+        let venue = FakeVenue { kind, addr, rest_addr, state: Arc::default() };
         tokio::spawn(server::serve(venue.clone(), listener));
+        tokio::spawn(rest::serve(venue.clone(), rest));
         venue
     }
 
@@ -236,6 +245,16 @@ impl FakeVenue {
         self.lock().too_fast = requests;
     }
 
+    /// These are refused from now on, in the venue's own words.
+    pub fn refuse_symbols(&self, own_names: &[&str]) {
+        self.lock().unknown.extend(own_names.iter().map(|name| (*name).to_owned()));
+    }
+
+    /// Every key is wrong from now on, where a message gives it.
+    pub fn refuse_keys(&self) {
+        self.lock().bad_key = true;
+    }
+
     /// Somebody else connects with the same key.
     pub fn take_the_key_away(&self) {
         match self.kind {
@@ -255,6 +274,13 @@ impl FakeVenue {
         let state = self.lock();
         let serves = |name: &String| state.connections.values().any(|c| !c.stalled && c.subscribed.contains(name));
         own_names.iter().all(serves)
+    }
+
+    /// What all live connections together serve.
+    pub fn subscribed(&self) -> BTreeSet<String> {
+        let state = self.lock();
+        let live = state.connections.values().filter(|connection| !connection.stalled && !connection.leaving);
+        live.flat_map(|connection| connection.subscribed.iter().cloned()).collect()
     }
 
     /// Connections that have not gone silent.

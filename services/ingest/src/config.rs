@@ -51,6 +51,12 @@ pub struct Live {
     pub quiet: Duration,
     pub symbol_silence: Duration,
     pub memory: ByteSize,
+    pub backfill: u64,
+    pub record: String,
+    pub record_part: ByteSize,
+    pub record_keep: u64,
+    pub symbols_poll: Duration,
+    pub admin_token: Secret,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -78,6 +84,12 @@ impl Default for Live {
             quiet: Duration::from_secs(5),
             symbol_silence: Duration::from_secs(60),
             memory: ByteSize::mib(64),
+            backfill: 100_000,
+            record: String::new(),
+            record_part: ByteSize::mib(256),
+            record_keep: 0,
+            symbols_poll: Duration::from_secs(1),
+            admin_token: Secret::default(),
         }
     }
 }
@@ -89,7 +101,7 @@ const DOCS: &[(&str, &str)] = &[
     (
         "feeds",
         "What to read: `[name=][format:]path[?option=value&...]`, or the same written out as a map. Formats: csv, binance, \
-         coinbase, kraken, freqtrade, jsonl, synthetic; found from the file when not given.",
+         coinbase, kraken, freqtrade, jsonl, frames, synthetic; found from the file when not given.",
     ),
     ("speed", "1 replays as recorded, 60 sixty times as fast, max as fast as Kafka takes it."),
     ("rate", "Events per second, evenly; 0 leaves the pace to `speed`."),
@@ -136,6 +148,19 @@ const DOCS: &[(&str, &str)] = &[
          acknowledges nothing, it is asked for again.",
     ),
     ("live.memory", "Events that wait for Kafka, in memory. What does not fit is dropped, and declared as a gap."),
+    (
+        "live.backfill",
+        "Trades of one gap that are fetched by REST, where the venue gives them to anybody. A larger gap stays one; 0 fetches \
+         nothing.",
+    ),
+    ("live.record", "Folder for recordings of what live feeds are told, frame by frame. Empty: none."),
+    ("live.record_part", "Text of a part of a recording, before compression; then the next part begins."),
+    ("live.record_keep", "Parts that are kept of each connection; older ones are removed. 0 keeps all."),
+    ("live.symbols_poll", "How often the file of a feed's `symbols_file` is looked at for changes."),
+    (
+        "live.admin_token",
+        "Whoever has it may change the symbols of a feed by the admin port: `PUT /feeds/<name>/symbols`. Empty: nobody may.",
+    ),
     ("finnhub.api_key", "Key of Finnhub; FINNHUB_API_KEY sets it, too."),
     ("massive.api_key", "Key of Massive (Polygon)."),
     ("alpaca.api_key", "Key of Alpaca."),
@@ -255,6 +280,7 @@ impl harness::Config for Config {
         Flag::BROKERS,
         Flag::OUT,
         Flag::own("feed", "feeds", "VENUE|[NAME=][FORMAT:]PATH[,…]", "What to read: live venues, or files"),
+        Flag::own("record", "live.record", "DIR", "Keep what live feeds are told, frame by frame, in this folder"),
         Flag::own("speed", "speed", "N|max", "Replay N times as fast as recorded, or as fast as possible"),
         Flag::own("rate", "rate", "N", "Replay N rows per second, evenly"),
         Flag::own("sample", "sample", "", "Produce one random row each second"),
@@ -295,6 +321,9 @@ impl harness::Config for Config {
         }
         if self.sample && self.repeat {
             return Err("sample and loop exclude each other: sampling never ends".to_owned());
+        }
+        if self.live.symbols_poll.is_zero() {
+            return Err("live.symbols_poll must be above 0".to_owned());
         }
         if self.sample_every.is_zero() || self.checkpoint_every.is_zero() {
             return Err("sample_every and checkpoint_every must be above 0".to_owned());

@@ -9,7 +9,7 @@
 //!
 //! **Invariant:** no more messages and handshakes than the venue's limits allow, whatever happens.
 
-mod backoff;
+pub(crate) mod backoff;
 pub mod bucket;
 mod link;
 
@@ -135,6 +135,11 @@ impl Connection {
         &mut *self.venue
     }
 
+    /// By the venue's own names.
+    pub fn desired(&self) -> &BTreeSet<String> {
+        &self.desired
+    }
+
     pub fn is_stopped(&self) -> bool {
         self.stopped.is_some()
     }
@@ -194,9 +199,7 @@ impl Connection {
             Input::Silent(_) => {}
             Input::Desire(desired) => {
                 self.desired = desired.clone();
-                for link in &mut self.links {
-                    link.desire(desired, &*self.venue, now, out);
-                }
+                self.links.iter_mut().for_each(|link| link.desire(desired));
             }
         }
         if self.stopped.is_none() {

@@ -164,6 +164,13 @@ impl Coverage {
         }
     }
 
+    /// Nobody wants the symbol any more: what comes of it is missed by nobody, until it is served again.
+    pub fn left(&mut self, symbol: &str) {
+        if let Track::Breaks(breaks) = self.track(symbol) {
+            breaks.left();
+        }
+    }
+
     /// Something of the symbol was lost though it is still served.
     pub fn missed(&mut self, symbol: &str, now: i64) {
         let due = now.saturating_add(self.patience.quiet_ns);
@@ -183,7 +190,7 @@ impl Coverage {
         let (quiet, ahead) = (self.patience.quiet_ns, self.ahead.saturating_add(self.patience.unsure_ns));
         for (symbol, track) in &mut self.tracks {
             let due = match track {
-                Track::Ids(ids) => ids.tick(symbol, now, gaps),
+                Track::Ids(ids) => ids.tick(symbol, now, now, gaps),
                 Track::Breaks(breaks) => breaks.tick(symbol, now, quiet, ahead, gaps),
             };
             self.due = self.due.min(due);
@@ -199,7 +206,7 @@ impl Coverage {
     pub fn close(&mut self, now: i64, gaps: &mut Vec<Gap>) {
         for (symbol, track) in &mut self.tracks {
             match track {
-                Track::Ids(ids) => drop(ids.tick(symbol, i64::MAX, gaps)),
+                Track::Ids(ids) => drop(ids.tick(symbol, i64::MAX, now, gaps)),
                 Track::Breaks(breaks) => {
                     let unsure = self.patience.unsure_ns;
                     breaks.close(symbol, now, unsure, self.ahead, gaps);

@@ -4,7 +4,6 @@
 //! as `cat a.gz b.gz` and every log rotation make them. What can be read is read: an archive that ends early or is
 //! followed by something else gives its good bytes first and then an error that says what is wrong.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::GzDecoder;
 
+use crate::recording::parts::Parts;
+
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const READ_SIZE: usize = 64 * 1024;
 /// Larger than the longest ordinary line, so that nearly every line is seen in place, without a copy.
 const BUFFER_SIZE: usize = 256 * 1024;
@@ -29,17 +31,21 @@ impl BytesRead {
     }
 }
 
-/// Opens a file, plain or gzip.
+/// Opens a file, plain, gzip or zstd. The parts of a recording that follow it are read behind it.
 pub fn open(path: &Path) -> io::Result<(Input, BytesRead)> {
     let read = BytesRead::default();
-    let file = Counted { file: File::open(path)?, read: read.clone() };
+    let file = Counted { file: Parts::open(path)?, read: read.clone() };
     Ok((unpack(BufReader::with_capacity(READ_SIZE, file))?, read))
 }
 
-/// The plain bytes of what may be gzip.
+/// The plain bytes of what may be compressed.
 pub fn unpack(mut packed: impl BufRead + Send + 'static) -> io::Result<Input> {
-    let gzip = packed.fill_buf()?.starts_with(&GZIP_MAGIC);
-    Ok(if gzip {
+    let head = packed.fill_buf()?;
+    let (gzip, zstd) = (head.starts_with(&GZIP_MAGIC), head.starts_with(&ZSTD_MAGIC));
+    Ok(if zstd {
+        let plain = Unzstd(zstd::Decoder::with_buffer(packed)?);
+        Box::new(BufReader::with_capacity(BUFFER_SIZE, plain))
+    } else if gzip {
         Box::new(BufReader::with_capacity(BUFFER_SIZE, Gunzip(State::Member(GzDecoder::new(packed)))))
     } else {
         Box::new(BufReader::with_capacity(BUFFER_SIZE, packed))
@@ -47,7 +53,7 @@ pub fn unpack(mut packed: impl BufRead + Send + 'static) -> io::Result<Input> {
 }
 
 struct Counted {
-    file: File,
+    file: Parts,
     read: BytesRead,
 }
 
@@ -75,7 +81,7 @@ impl<R: BufRead> Read for Gunzip<R> {
                 Ok(n) => n,
                 Err(error) => {
                     self.0 = State::Done;
-                    return Err(damaged(error));
+                    return Err(damaged("gzip", error));
                 }
             };
             if n > 0 || out.is_empty() {
@@ -98,14 +104,28 @@ impl<R: BufRead> Read for Gunzip<R> {
     }
 }
 
-fn damaged(error: io::Error) -> io::Error {
+/// Says of zstd data what [`Gunzip`] says of gzip.
+struct Unzstd<R: BufRead>(zstd::Decoder<'static, R>);
+
+impl<R: BufRead> Read for Unzstd<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out).map_err(|error| match error.kind() {
+            // Whatever is wrong with the data the library calls `Other`.
+            io::ErrorKind::Other => damaged("zstd", io::Error::new(io::ErrorKind::InvalidData, error)),
+            _ => damaged("zstd", error),
+        })
+    }
+}
+
+fn damaged(form: &str, error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => {
-            io::Error::new(error.kind(), "the gzip data end early: the file was cut, only what came before was used")
-        }
+        io::ErrorKind::UnexpectedEof => io::Error::new(
+            error.kind(),
+            format!("the {form} data end early: the file was cut, only what came before was used"),
+        ),
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("the gzip data are damaged ({error}), only what came before was used"),
+            format!("the {form} data are damaged ({error}), only what came before was used"),
         ),
         _ => error,
     }
@@ -148,6 +168,22 @@ mod tests {
         let (out, error) = read(packed[..packed.len() / 2].to_vec());
         assert!(out.len() > text.len() / 4 && text.starts_with(&out), "{} of {}", out.len(), text.len());
         assert!(error.unwrap().contains("end early"));
+    }
+
+    #[test]
+    fn zstd_reads_like_gzip_and_says_what_is_wrong_with_it() {
+        let zstd = |text: &[u8]| zstd::encode_all(text, 3).unwrap();
+        assert_eq!(read([zstd(b"a\n"), zstd(b"b\n")].concat()), (b"a\nb\n".to_vec(), None));
+        let text: Vec<u8> =
+            (0..200_000u32).flat_map(|n| format!("{}\n", n.wrapping_mul(2_654_435_761)).into_bytes()).collect();
+        let packed = zstd(&text);
+        let (out, error) = read(packed[..packed.len() / 2].to_vec());
+        assert!(!out.is_empty() && text.starts_with(&out) && error.unwrap().contains("zstd data end early"));
+        let mut packed = zstd(&text);
+        let middle = packed.len() / 2;
+        packed[middle..middle + 64].fill(0xff);
+        let (_, error) = read(packed);
+        assert!(error.as_ref().is_some_and(|text| text.contains("zstd data are damaged")), "{error:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reads market data from feeds and files into `raw-market-data`.
 //!
-//! Reads files, plain or gzip: CSV of trades or bars, recorded WebSocket frames of Binance and Coinbase, trade lists of
+//! Reads files, plain, gzip or zstd: CSV of trades or bars, recorded WebSocket frames of Binance and Coinbase, trade lists of
 //! Kraken and freqtrade, events as this pipeline writes them; and a seeded synthetic market. Writes one record per event
 //! to `raw-market-data`, keyed by symbol; what cannot be read goes to `dead-letter-queue` with its file, line and reason,
 //! and the rest goes on. Keeps checkpoints in `finflow-leases`.
@@ -29,6 +29,7 @@ mod pace;
 mod pipeline;
 mod position;
 mod progress;
+pub mod recording;
 mod recover;
 mod reel;
 pub mod resume;

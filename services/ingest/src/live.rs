@@ -4,31 +4,42 @@
 //! its symbols. What they find goes through a bounded queue ([`queue`]) to one thread ([`pipeline`]) that writes to Kafka.
 //! A line never waits for Kafka: what does not fit into the queue is dropped, and said to be.
 //!
+//! Where the venue gives trades of the past, one more task per feed ([`backfill`]) fills the gaps that its lines declare.
+//!
 //! A checkpoint in `finflow-leases` holds what each symbol's stream came to ([`memory`]). A restart reads it, and what was
 //! written after it, and so declares what it missed from each symbol's last record on.
 
+mod backfill;
 mod feed;
+pub(crate) mod judge;
 mod line;
 mod memory;
 mod pipeline;
+pub mod probe;
 mod queue;
+mod rest;
 mod silence;
 mod socket;
+pub(crate) mod symbols;
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use harness::Context;
+use tokio::sync::mpsc;
 
 use crate::config::Config;
-use crate::observe::live::Metrics;
+use crate::observe::live::{FeedMetrics, Metrics};
 use crate::spec::Feed;
 use crate::summary::Summary;
 
-use self::feed::LiveFeed;
+use self::backfill::{Backfill, Wanted};
+pub use self::feed::LiveFeed;
 use self::line::Line;
 use self::pipeline::Pipeline;
 use self::queue::Queue;
+use self::rest::Rest;
+use self::symbols::Symbols;
 
 /// What is wrong with the live feeds of a config.
 pub fn check(config: &Config) -> Result<(), String> {
@@ -38,15 +49,55 @@ pub fn check(config: &Config) -> Result<(), String> {
     config.feeds.iter().try_for_each(|feed| LiveFeed::of(feed, config).map(drop))
 }
 
+/// For connections with TLS. Somebody else in this process may have chosen already.
+fn install_tls() {
+    rustls::crypto::ring::default_provider().install_default().ok();
+}
+
+/// What fills the gaps of a feed, and the way to ask it. `None` where nothing can or shall.
+fn backfill(
+    ctx: &Context<Config>,
+    feed: &LiveFeed,
+    metrics: &FeedMetrics,
+) -> Option<(Backfill, mpsc::Sender<Wanted>, mpsc::Receiver<Wanted>)> {
+    let history = feed.venue().history()?;
+    let live = &ctx.config.live;
+    let (address, requests) = feed.rest.as_ref().filter(|_| live.backfill > 0)?;
+    let rest = match Rest::new(address, *live.handshake) {
+        Ok(rest) => rest,
+        Err(error) => {
+            tracing::warn!(feed = feed.name, error = format!("{error:#}"), "gaps will not be filled by REST");
+            return None;
+        }
+    };
+    let backfill = Backfill {
+        feed: feed.name.clone(),
+        rest,
+        history,
+        requests: *requests,
+        backoff_least: *live.backoff_least,
+        backoff_most: *live.backoff_most,
+        clock: ctx.clock.clone(),
+        metrics: metrics.clone(),
+    };
+    let (wanted, asked) = mpsc::channel(backfill::MOST_WAITING);
+    Some((backfill, wanted, asked))
+}
+
 /// Reads the venues until the shutdown (or the drain: a live feed has no end of its own).
 pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
-    // Of the connections with TLS. Somebody else in this process may have chosen already.
-    rustls::crypto::ring::default_provider().install_default().ok();
+    install_tls();
     let feeds: Result<Vec<LiveFeed>, String> =
         ctx.config.feeds.iter().map(|feed| LiveFeed::of(feed, &ctx.config)).collect();
     let feeds = Arc::new(feeds.map_err(anyhow::Error::msg)?);
     let metrics = Metrics::new(&ctx.metrics, feeds.iter().map(|feed| feed.name.as_str()));
     let queue = Arc::new(Queue::new(usize::try_from(ctx.config.live.memory.bytes()).unwrap_or(usize::MAX)));
+    let changing: Vec<Arc<Symbols>> =
+        (0..).zip(feeds.iter()).map(|(index, feed)| Arc::new(Symbols::new(feed, metrics.of(index)))).collect();
+    ctx.commands.register("/feeds/", ctx.config.live.admin_token.clone(), "live.admin_token", {
+        let changing = changing.clone();
+        move |call| symbols::answer(&changing, call)
+    });
     let ready = ctx.health.latch("reading");
     let (started, restored) = tokio::sync::oneshot::channel();
     let writer = ctx.thread("live", {
@@ -58,12 +109,24 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
     });
     let lines = async {
         // Where each symbol stood must be known before the first trade is judged. None: it stopped before that.
-        let Ok(restored) = restored.await else { return };
+        let Ok(restored) = restored.await else { return Ok(()) };
         ready.release();
         let mut running = tokio::task::JoinSet::new();
+        // These end with this future: what was not fetched by then stays a gap.
+        let mut following = tokio::task::JoinSet::new();
+        let mut fetching = tokio::task::JoinSet::new();
         for (index, feed) in feeds.iter().enumerate() {
-            for part in feed.lines() {
+            if let Some(file) = &feed.symbols_file {
+                following.spawn(symbols::follow(changing[index].clone(), file.clone(), *ctx.config.live.symbols_poll));
+            }
+            let wanted = backfill(&ctx, feed, &metrics.of(index)).map(|(task, wanted, asked)| {
+                fetching.spawn(task.run(asked));
+                wanted
+            });
+            for (number, part) in feed.lines().into_iter().enumerate() {
                 let line = Line::new(&ctx, index, feed, part, &restored[index], queue.clone(), metrics.of(index));
+                let line =
+                    line.told_by(changing[index].of_line(number)).filled_by(wanted.clone()).recorded(&ctx, number)?;
                 running.spawn(line.run(ctx.shutdown.clone(), ctx.drain.clone()));
             }
         }
@@ -73,8 +136,14 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
                 ctx.shutdown.trigger("a line of a live feed has broken down");
             }
         }
-        queue.close();
+        anyhow::Ok(())
     };
-    let (summary, ()) = tokio::join!(writer, lines);
+    let lines = async {
+        let ended = lines.await;
+        queue.close();
+        ended
+    };
+    let (summary, ended) = tokio::join!(writer, lines);
+    ended.context("read live feeds")?;
     summary.context("read live feeds")
 }

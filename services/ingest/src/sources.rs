@@ -10,6 +10,7 @@
 pub mod capture;
 pub mod csv;
 pub mod files;
+pub mod frames;
 pub mod freqtrade;
 pub mod jsonl;
 pub mod questdb;
@@ -77,7 +78,7 @@ pub const REASONS: [&str; 14] = [
 ];
 
 /// Every kind of message that is no event for us, to publish their counters at zero.
-pub const IGNORED: [&str; 25] = [
+pub const IGNORED: [&str; 26] = [
     "header",
     "blank",
     "connected",
@@ -102,6 +103,7 @@ pub const IGNORED: [&str; 25] = [
     "ping",
     "bar",
     "not_a_market_trade",
+    "recording",
     "other",
 ];
 

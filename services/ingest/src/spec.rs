@@ -109,6 +109,8 @@ pub enum Format {
     Freqtrade,
     /// One event of this pipeline per line, as `raw-market-data` holds them.
     Jsonl,
+    /// A recording of a live feed, as `live.record` makes them.
+    Frames,
     /// A seeded random market.
     Synthetic,
     /// A venue, over its WebSocket; the path is its name.
@@ -116,13 +118,14 @@ pub enum Format {
 }
 
 impl Format {
-    pub const ALL: [(&'static str, Format); 8] = [
+    pub const ALL: [(&'static str, Format); 9] = [
         ("csv", Format::Csv),
         ("binance", Format::Binance),
         ("coinbase", Format::Coinbase),
         ("kraken", Format::Kraken),
         ("freqtrade", Format::Freqtrade),
         ("jsonl", Format::Jsonl),
+        ("frames", Format::Frames),
         ("synthetic", Format::Synthetic),
         ("live", Format::Live),
     ];

@@ -14,6 +14,7 @@ pub mod alpaca;
 pub mod binance;
 pub mod coinbase;
 pub mod finnhub;
+pub mod history;
 mod json;
 pub mod kraken;
 mod limits;
@@ -23,6 +24,8 @@ pub mod massive;
 mod tests;
 
 use crate::sources::{Bad, Found};
+
+use self::history::History;
 
 pub use limits::{Acknowledgement, Continuity, Limits, Ping, PingBy, Rate};
 
@@ -54,6 +57,11 @@ pub trait Venue: Send {
 
     /// Further channels to ask for once, such as a heartbeat for the whole connection.
     fn besides(&self) -> Option<String> {
+        None
+    }
+
+    /// Trades of the past, where the venue gives them to anybody.
+    fn history(&self) -> Option<&'static dyn History> {
         None
     }
 

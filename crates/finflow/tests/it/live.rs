@@ -46,6 +46,16 @@ impl Live {
         })
     }
 
+    /// Waits for a bar of this quality among the last, with so many trades that were fetched afterwards.
+    fn bar_of(&self, quality: &str, fetched: u64) -> Value {
+        eventually(DEADLINE, &format!("a bar of quality {quality}"), || {
+            let (_, body) = get(self.page, "/v1/bars?symbol=BINANCE:BTCUSDT&window=1s&limit=100");
+            let answer: Value = serde_json::from_str(&body).ok()?;
+            let is_it = |bar: &&Value| bar["quality"] == quality && bar["backfilled"] == fetched;
+            answer["bars"].as_array()?.iter().find(is_it).cloned()
+        })
+    }
+
     fn interrupt(mut self) {
         signal(&self.process.0, "-INT");
         let status = eventually(DEADLINE, "it ends", || self.process.0.try_wait().expect("a child"));
@@ -107,6 +117,38 @@ fn a_live_venue_is_on_the_page_as_it_trades() {
     live.interrupt();
     lake::assert_once(&lake::rows(state.path(), "trades"));
     assert_eq!((venue.opened(), venue.violations()), (1, Vec::new()));
+}
+
+/// A trade that the venue did not deliver is fetched, and the bar that lacked it is revised while its window is kept.
+#[test]
+fn a_gap_of_a_live_venue_is_filled_and_its_bar_revised() {
+    let state = State::new();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let venue = runtime.block_on(FakeVenue::start(Kind::Binance));
+    venue.rest_answers(&[429]);
+    let feed = format!("binance?symbols=BINANCE:BTCUSDT&url={}&rest={}", venue.url(), venue.rest_url());
+    runtime.spawn({
+        let venue = venue.clone();
+        async move {
+            loop {
+                venue.trade("BTCUSDT");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    });
+    let config = state.path().with_extension("yaml");
+    std::fs::write(&config, "aggregate: {lateness: 60s}\n").expect("the file is writable");
+    let live = Live::start(&state, &["--feed", &feed, "--config", config.to_str().expect("utf-8")]);
+    live.bar_after(&live.bar_after(""));
+    venue.make("BTCUSDT");
+    // The venue is asked again after a second at the earliest: until then the bar is known to lack something.
+    live.bar_of("gap", 0);
+    let revised = live.bar_of("backfilled", 1);
+    assert!(revised["rev"].as_u64() > Some(0) && revised["gap"].is_null(), "{revised}");
+    live.interrupt();
+    std::fs::remove_file(config).ok();
+    lake::assert_once(&lake::rows(state.path(), "trades"));
 }
 
 /// The demo is looped unless that makes no sense.

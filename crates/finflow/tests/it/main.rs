@@ -10,6 +10,7 @@ mod disk;
 mod docs;
 mod doctor;
 mod faults;
+mod feeds;
 mod finflow;
 mod index;
 mod kraken;

@@ -185,6 +185,10 @@ fn heard(venue: &FakeVenue, id: u64, text: &str) {
         return;
     }
     if request.authenticates {
+        if state.bad_key {
+            connection.orders.send(Order::Text(words::wrong_key(venue.kind).unwrap_or_default().to_owned())).ok();
+            return;
+        }
         connection.authenticated = true;
         connection.orders.send(Order::Text(words::authenticated(venue.kind).unwrap_or_default().to_owned())).ok();
         return;
@@ -200,6 +204,12 @@ fn heard(venue: &FakeVenue, id: u64, text: &str) {
             connection.orders.send(Order::Text(text.to_owned())).ok();
             return;
         }
+    }
+    if let Some(name) = request.adds.iter().find(|name| state.unknown.contains(*name)) {
+        if let Some(text) = words::unknown(venue.kind, name, request.id) {
+            connection.orders.send(Order::Text(text)).ok();
+        }
+        return;
     }
     connection.subscribed.extend(request.adds.iter().cloned());
     connection.subscribed.retain(|name| !request.removes.contains(name));

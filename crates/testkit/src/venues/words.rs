@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Kind, Made};
 
-fn rfc3339(ms: i64) -> String {
+pub fn rfc3339(ms: i64) -> String {
     let (days, rest) = (ms.div_euclid(86_400_000), ms.rem_euclid(86_400_000));
     // Howard Hinnant's days to civil.
     let z = days + 719_468;
@@ -122,6 +122,32 @@ pub fn not_authenticated(kind: Kind) -> Option<&'static str> {
         Kind::Massive => Some(r#"[{"ev":"status","status":"error","message":"not authorized"}]"#),
         Kind::Alpaca => Some(r#"[{"T":"error","code":401,"msg":"not authenticated"}]"#),
         _ => None,
+    }
+}
+
+pub fn wrong_key(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Massive => Some(r#"[{"ev":"status","status":"auth_failed","message":"authentication failed"}]"#),
+        Kind::Alpaca => Some(r#"[{"T":"error","code":402,"msg":"auth failed"}]"#),
+        _ => None,
+    }
+}
+
+/// To a request for a name that is not traded there, or is one too many.
+pub fn unknown(kind: Kind, own_name: &str, id: Option<u64>) -> Option<String> {
+    match kind {
+        Kind::Binance => Some(json!({"code": 2, "msg": "Invalid request: unknown stream", "id": id}).to_string()),
+        Kind::Coinbase | Kind::Advanced => {
+            let reason = format!("{own_name} is not a valid product");
+            Some(json!({"type": "error", "message": "Failed to subscribe", "reason": reason}).to_string())
+        }
+        Kind::Kraken => {
+            let error = format!("Currency pair not supported {own_name}");
+            Some(json!({"error": error, "method": "subscribe", "success": false, "symbol": own_name}).to_string())
+        }
+        Kind::Finnhub => Some(json!({"msg": "Subscribing to too many symbols", "type": "error"}).to_string()),
+        Kind::Alpaca => Some(json!([{"T": "error", "code": 405, "msg": "symbol limit exceeded"}]).to_string()),
+        Kind::Massive => None,
     }
 }
 

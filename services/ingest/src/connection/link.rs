@@ -24,9 +24,33 @@ pub enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
     Wanted,
-    Sent { request: u64, at: Duration },
+    Sent {
+        request: u64,
+        at: Duration,
+    },
     Granted,
     Refused(String),
+    /// Not wanted any more, which has not been said yet; and what it was, should it be wanted again before.
+    Leaving(Box<Asked>),
+}
+
+impl Asked {
+    /// The venue has granted it.
+    fn grant(&mut self) {
+        match self {
+            Asked::Sent { .. } => *self = Asked::Granted,
+            Asked::Leaving(before) => before.grant(),
+            Asked::Wanted | Asked::Granted | Asked::Refused(_) => {}
+        }
+    }
+
+    fn is_of(&self, number: u64) -> bool {
+        match self {
+            Asked::Sent { request, .. } => *request == number,
+            Asked::Leaving(before) => before.is_of(number),
+            Asked::Wanted | Asked::Granted | Asked::Refused(_) => false,
+        }
+    }
 }
 
 pub struct Link {
@@ -82,7 +106,7 @@ impl Link {
     /// Granted or refused: nothing more is to be expected.
     pub fn is_settled(&self) -> bool {
         self.phase == Phase::Serving
-            && self.symbols.values().all(|asked| matches!(asked, Asked::Granted | Asked::Refused(_)))
+            && self.symbols.values().all(|asked| !matches!(asked, Asked::Wanted | Asked::Sent { .. }))
     }
 
     pub fn refusals(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -142,14 +166,13 @@ impl Link {
             Said::KeyInUse(_) => return Err(End::Again("key_in_use")),
             Said::TooFast(_) => return Err(End::Again("too_fast")),
             Said::Subscribed(name) => {
-                if let Some(asked @ Asked::Sent { .. }) = self.symbols.get_mut(name) {
-                    *asked = Asked::Granted;
+                if let Some(asked) = self.symbols.get_mut(name) {
+                    asked.grant();
                 }
             }
             Said::SubscribedAll(names) => self.granted_all(names),
             Said::Granted(request) => {
-                let of_request = |asked: &&mut Asked| matches!(asked, Asked::Sent { request: of, .. } if of == request);
-                self.symbols.values_mut().filter(of_request).for_each(|asked| *asked = Asked::Granted);
+                self.symbols.values_mut().filter(|asked| asked.is_of(*request)).for_each(Asked::grant);
             }
             Said::Refused { own_name, request, reason } => self.refused(own_name.as_deref(), *request, reason),
             Said::Welcome | Said::Leaving | Said::Used { .. } | Said::LastId { .. } => {}
@@ -161,7 +184,7 @@ impl Link {
         for (name, asked) in &mut self.symbols {
             let listed = names.contains(name);
             match asked {
-                Asked::Sent { .. } if listed => *asked = Asked::Granted,
+                Asked::Sent { .. } | Asked::Leaving(_) if listed => asked.grant(),
                 // The venue has dropped it: ask again.
                 Asked::Granted if !listed => *asked = Asked::Wanted,
                 _ => {}
@@ -204,18 +227,24 @@ impl Link {
         }
     }
 
-    /// The set of symbols has changed.
-    pub fn desire(&mut self, desired: &BTreeSet<String>, venue: &dyn Venue, now: Duration, out: &mut Vec<Output>) {
+    /// The set of symbols has changed. What follows from it is sent as the venue's limit allows.
+    pub fn desire(&mut self, desired: &BTreeSet<String>) {
         let gone: Vec<String> = self.symbols.keys().filter(|name| !desired.contains(*name)).cloned().collect();
-        for name in &gone {
-            let asked = self.symbols.remove(name);
-            if matches!(asked, Some(Asked::Sent { .. } | Asked::Granted)) && self.sends.take(now) {
-                self.next_request += 1;
-                out.push(Output::Send(self.id, venue.unsubscribe(std::slice::from_ref(name), self.next_request)));
+        for name in gone {
+            match self.symbols.remove(&name) {
+                Some(asked @ (Asked::Sent { .. } | Asked::Granted)) => {
+                    self.symbols.insert(name, Asked::Leaving(Box::new(asked)));
+                }
+                // Not yet said.
+                Some(asked @ Asked::Leaving(_)) => drop(self.symbols.insert(name, asked)),
+                Some(Asked::Wanted | Asked::Refused(_)) | None => {}
             }
         }
         for name in desired {
-            self.symbols.entry(name.clone()).or_insert(Asked::Wanted);
+            let asked = self.symbols.entry(name.clone()).or_insert(Asked::Wanted);
+            if let Asked::Leaving(before) = asked {
+                *asked = (**before).clone();
+            }
         }
     }
 
@@ -245,6 +274,10 @@ impl Link {
             out.push(Output::Send(self.id, text));
         }
         self.said_besides = true;
+        // First, since a venue may have room for so many only.
+        if !self.take_leave(venue, limits, now, out) {
+            return;
+        }
         loop {
             let outstanding = self.symbols.values().any(|asked| matches!(asked, Asked::Sent { .. }));
             if self.single && outstanding {
@@ -266,6 +299,23 @@ impl Link {
             for name in batch {
                 self.symbols.insert(name, asked.clone());
             }
+        }
+    }
+
+    /// Says of what is not wanted any more that it is not. `false` if some of it must wait.
+    fn take_leave(&mut self, venue: &dyn Venue, limits: &Limits, now: Duration, out: &mut Vec<Output>) -> bool {
+        loop {
+            let leaving = self.symbols.iter().filter(|(_, asked)| matches!(asked, Asked::Leaving(_)));
+            let batch: Vec<String> = leaving.take(limits.batch.max(1)).map(|(name, _)| name.clone()).collect();
+            if batch.is_empty() {
+                return true;
+            }
+            if !self.sends.take(now) {
+                return false;
+            }
+            self.next_request += 1;
+            out.push(Output::Send(self.id, venue.unsubscribe(&batch, self.next_request)));
+            batch.iter().for_each(|name| drop(self.symbols.remove(name)));
         }
     }
 
@@ -309,7 +359,8 @@ impl Link {
             }
             let waits = self.symbols.values().any(|asked| *asked == Asked::Wanted);
             let blocked = self.single && self.symbols.values().any(|asked| matches!(asked, Asked::Sent { .. }));
-            if (waits && !blocked) || !self.said_besides {
+            let leaves = self.symbols.values().any(|asked| matches!(asked, Asked::Leaving(_)));
+            if (waits && !blocked) || leaves || !self.said_besides {
                 wake = wake.min(self.sends.free_at());
             }
         }

@@ -1,5 +1,6 @@
 //! The machine against venues that do what they like.
 
+mod desires;
 mod histories;
 
 use std::collections::BTreeSet;

@@ -21,6 +21,8 @@ pub struct Breaks {
     broken: Option<(i64, GapCause)>,
     /// It is served again since then, by our clock.
     restored: Option<i64>,
+    /// Nobody wants it at the moment. Where its gap ends is seen when it comes back.
+    left: bool,
     recent: BTreeSet<String>,
     order: VecDeque<String>,
 }
@@ -66,7 +68,12 @@ impl Breaks {
         }
     }
 
+    pub fn left(&mut self) {
+        self.left = true;
+    }
+
     pub fn covered(&mut self, now: i64) {
+        self.left = false;
         self.served_since.get_or_insert(now);
         if self.broken.is_some() {
             self.restored = Some(now);
@@ -96,7 +103,7 @@ impl Breaks {
     }
 
     pub fn close(&mut self, symbol: &str, now: i64, unsure: i64, ahead: i64, gaps: &mut Vec<Gap>) {
-        if let Some((from, cause)) = self.broken.take() {
+        if let Some((from, cause)) = self.broken.take_if(|_| !self.left) {
             let end = self.restored.map_or(now, |restored| restored.saturating_add(unsure).min(now));
             gaps.push(gap(symbol, from, end.saturating_add(ahead), cause, now));
         }

@@ -161,9 +161,10 @@ impl Ids {
         self.start();
     }
 
-    /// Says what is due. Answers when the next is.
-    pub fn tick(&mut self, symbol: &str, now: i64, gaps: &mut Vec<Gap>) -> i64 {
-        let due: Vec<u64> = self.missing.iter().filter(|(_, hole)| hole.due <= now).map(|(first, _)| *first).collect();
+    /// Says what is due until then. Answers when the next is.
+    pub fn tick(&mut self, symbol: &str, until: i64, now: i64, gaps: &mut Vec<Gap>) -> i64 {
+        let due: Vec<u64> =
+            self.missing.iter().filter(|(_, hole)| hole.due <= until).map(|(first, _)| *first).collect();
         for first in due {
             let Some(hole) = self.missing.remove(&first) else { continue };
             self.declare(first, hole.last);
@@ -174,7 +175,7 @@ impl Ids {
                 cause: hole.cause,
                 first_missing: Some(first.to_string()),
                 last_missing: Some(hole.last.to_string()),
-                receive_time: (now != i64::MAX).then_some(now),
+                receive_time: Some(now),
             });
         }
         self.missing.values().map(|hole| hole.due).min().unwrap_or(i64::MAX)

@@ -2,8 +2,10 @@
 //! options change them.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::symbols;
 use crate::config::Config;
 use crate::spec::Feed;
 use crate::venues::{self, Limits, Rate, Venue};
@@ -14,8 +16,12 @@ pub struct LiveFeed {
     pub limits: Limits,
     pub key: String,
     pub secret: String,
+    /// Where trades of the past are asked for, and how often at most.
+    pub rest: Option<(String, Rate)>,
     /// By the venue's own names.
     pub symbols: BTreeSet<String>,
+    /// Where they are, and are changed, if not in the options.
+    pub symbols_file: Option<PathBuf>,
 }
 
 impl LiveFeed {
@@ -27,13 +33,34 @@ impl LiveFeed {
         let mut limits = *venue.limits();
         let mut address = limits.address.to_owned();
         let mut symbols: Vec<String> = limits.symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
+        let (mut listed, mut symbols_file) = (false, None);
+        let history = venue.history();
+        let mut rest = history.map(|history| (history.address().to_owned(), history.rate()));
+        // What is read from elsewhere than the venue is not mended from the venue itself.
+        if feed.options.contains_key("url") {
+            rest = rest.map(|(_, rate)| (String::new(), rate));
+        }
         for (key, value) in &feed.options {
             let text = |error: String| wrong(format!("{key}=`{value}`: {error}"));
             match key.as_str() {
                 "symbols" => {
+                    listed = true;
                     symbols = value.split(['+', ' ']).filter(|part| !part.is_empty()).map(str::to_owned).collect()
                 }
+                "symbols_file" => symbols_file = Some(PathBuf::from(value)),
                 "url" => address = value.clone(),
+                "rest" | "rest_rate" if history.is_none() => {
+                    return Err(wrong(format!("`{key}`: {} gives no trades of the past to anybody", limits.name)));
+                }
+                "rest" if value == "off" => rest = None,
+                "rest" if !(value.starts_with("https://") || value.starts_with("http://")) => {
+                    return Err(text("not an address such as https://api.binance.com, and not `off`".to_owned()));
+                }
+                "rest" => rest = rest.map(|(_, rate)| (value.clone(), rate)),
+                "rest_rate" => {
+                    let rate = rate(value).map_err(text)?;
+                    rest = rest.map(|(address, _)| (address, rate));
+                }
                 "silence" => limits.silence = duration(value).map_err(text)?,
                 "life" => limits.life = Some(duration(value).map_err(text)?),
                 "connects" => limits.connects = rate(value).map_err(text)?,
@@ -41,10 +68,16 @@ impl LiveFeed {
                 "most_symbols" => limits.most_symbols = value.parse().map_err(|_| text("not a number".to_owned()))?,
                 other => {
                     return Err(wrong(format!(
-                        "option `{other}` is not known: use symbols, url, silence, life, connects, sends, most_symbols"
+                        "option `{other}` is not known: use symbols, symbols_file, url, rest, rest_rate, silence, life, connects, sends, most_symbols"
                     )));
                 }
             }
+        }
+        if let Some(file) = &symbols_file {
+            if listed {
+                return Err(wrong("symbols and symbols_file exclude each other".to_owned()));
+            }
+            symbols = symbols::read(file).map_err(wrong)?;
         }
         let (key, secret) = match limits.name {
             "finnhub" => (config.finnhub.api_key.expose(), ""),
@@ -85,7 +118,9 @@ impl LiveFeed {
             limits,
             key: key.to_owned(),
             secret: secret.to_owned(),
+            rest: rest.filter(|(address, _)| !address.is_empty()),
             symbols,
+            symbols_file,
         })
     }
 
@@ -139,6 +174,12 @@ mod tests {
         assert_eq!((changed.name.as_str(), changed.label().as_str()), ("k", "live:k"));
         assert_eq!((changed.limits.silence.as_millis(), changed.limits.life.unwrap().as_secs()), (300, 2));
         assert_eq!(changed.limits.connects, Rate::new(7, Duration::from_secs(60)));
+        let rest = |spec: &str| of(spec).unwrap().rest.map(|(address, _)| address);
+        assert_eq!(rest("binance").as_deref(), Some("https://api.binance.com"));
+        assert_eq!(rest("binance?url=ws://127.0.0.1:1"), None, "a test system is not mended from the real one");
+        assert_eq!(rest("binance?url=ws://127.0.0.1:1&rest=http://127.0.0.1:2").as_deref(), Some("http://127.0.0.1:2"));
+        assert_eq!((rest("kraken?rest=off"), rest("finnhub_is_none=binance_usdm")), (None, None));
+        assert_eq!(of("kraken?rest_rate=3/1s").unwrap().rest.unwrap().1, Rate::new(3, Duration::from_secs(1)));
         assert_eq!(of("binance?most_symbols=1").unwrap().lines().len(), 2);
     }
 
@@ -151,8 +192,12 @@ mod tests {
             ("binance?symbols=", "no symbols"),
             ("binance?colour=red", "option `colour` is not known"),
             ("binance?silence=soon", "silence=`soon`"),
+            ("binance?symbols_file=no/such", "cannot read `no/such`"),
+            ("binance?symbols_file=x&symbols=BINANCE:A", "exclude each other"),
             ("binance?connects=7", "not of the form"),
             ("binance?connects=0/1s", "not of the form"),
+            ("binance_usdm?rest=https://fapi.binance.com", "gives no trades of the past"),
+            ("binance?rest=api.binance.com", "not an address such as"),
         ] {
             let error = of(spec).err().unwrap_or_default();
             assert!(error.contains(reason), "{spec}: {error}");

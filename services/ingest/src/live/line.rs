@@ -1,6 +1,10 @@
 //! One connection of a feed, driven: sockets and timers go into the state machine, what it says is done, and what the
 //! frames hold is judged and put into the queue.
 
+mod change;
+mod mend;
+mod record;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,33 +12,52 @@ use std::time::Duration;
 use harness::{Clock, Context, Drain, Shutdown};
 use market::{Event, Gap, GapCause};
 use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::change::changed;
+use super::backfill::{Fetched, Wanted};
 use super::feed::LiveFeed;
+use super::judge::{self, Judged};
 use super::queue::{Entry, Item, Queue};
 use super::silence::Silence;
 use super::socket::{self, Order, Told};
 use crate::config::Config;
 use crate::connection::{Connection, Input, Life, LinkId, Output};
-use crate::coverage::{Coverage, Patience, Saved, Verdict};
+use crate::coverage::{Coverage, Patience, Saved};
 use crate::observe::live::FeedMetrics;
 use crate::position::Position;
+use crate::recording::recorder::Recorder;
 use crate::sources::Bad;
-use crate::venues::{Acknowledgement, Continuity, Heard, Said};
+use crate::venues::{Acknowledgement, Continuity, Heard};
 
 /// Frames that wait for the line: it waits for nobody, so they are few.
 const FRAMES: usize = 4_096;
+/// Pages of the past that wait for the line. Whoever fetches them waits for it.
+const PAGES: usize = 1;
 
 pub struct Line {
     feed: usize,
     name: String,
     machine: Connection,
     coverage: Coverage,
+    patience: Patience,
+    recorder: Option<Recorder>,
+    /// What it is to serve, if that may change.
+    wants: Option<watch::Receiver<BTreeSet<String>>>,
+    /// What is known of symbols that are not wanted now.
+    others: BTreeMap<String, Saved>,
     continuity: Continuity,
     address: String,
     orders: HashMap<LinkId, Sender<Order>>,
     tells: Sender<(LinkId, Told)>,
     told: Receiver<(LinkId, Told)>,
+    /// Who fills gaps, if anybody does.
+    wanted: Option<Sender<Wanted>>,
+    /// The most trades of a gap that are asked for.
+    most_wanted: u64,
+    fetches: Sender<Fetched>,
+    fetched: Receiver<Fetched>,
     queue: Arc<Queue>,
     metrics: FeedMetrics,
     clock: Arc<dyn Clock>,
@@ -46,6 +69,7 @@ pub struct Line {
     silence: Silence,
     silent: i64,
     out: Vec<Output>,
+    judged: Vec<Judged>,
 }
 
 impl Line {
@@ -73,8 +97,8 @@ impl Line {
         let venue = feed.venue();
         let mine: BTreeSet<String> = symbols.iter().map(|name| venue.symbol(name)).collect();
         let mut coverage = Coverage::new(feed.limits.continuity, patience);
-        let saved = saved.iter().filter(|(symbol, _)| mine.contains(*symbol));
-        coverage.take_saved(&saved.map(|(symbol, saved)| (symbol.clone(), saved.clone())).collect());
+        let known = saved.iter().filter(|(symbol, _)| mine.contains(*symbol));
+        coverage.take_saved(&known.map(|(symbol, saved)| (symbol.clone(), saved.clone())).collect());
         let trouble = Arc::new(Mutex::new(Some("not yet connected".to_owned())));
         let first = symbols.first().cloned().unwrap_or_default();
         ctx.health.check(format!("feed {} from {first}", feed.name), {
@@ -84,16 +108,29 @@ impl Line {
         // Told apart from those of any other line and process.
         let session = ctx.clock.now_ns().unsigned_abs() + u64::from(first.bytes().fold(0u8, u8::wrapping_add));
         let (tells, told) = mpsc::channel(FRAMES);
+        let (fetches, fetched) = mpsc::channel(PAGES);
         Line {
             feed: index,
             name: feed.name.clone(),
             address: venue.address(&feed.address, &feed.key),
             machine: Connection::new(venue, feed.limits, life, (feed.key.clone(), feed.secret.clone()), symbols),
             coverage,
+            patience,
+            recorder: None,
+            wants: None,
+            others: saved
+                .iter()
+                .filter(|(symbol, _)| !mine.contains(*symbol))
+                .map(|(s, k)| (s.clone(), k.clone()))
+                .collect(),
             continuity: feed.limits.continuity,
             orders: HashMap::new(),
             tells,
             told,
+            wanted: None,
+            most_wanted: config.backfill,
+            fetches,
+            fetched,
             queue,
             metrics,
             clock: ctx.clock.clone(),
@@ -105,6 +142,7 @@ impl Line {
             silence: Silence::new(config.symbol_silence.as_ns()),
             silent: 0,
             out: Vec::new(),
+            judged: Vec::new(),
         }
     }
 
@@ -118,10 +156,12 @@ impl Line {
                 biased;
                 () = shutdown.wait() => break,
                 () = drain.wait() => break,
+                Some(desired) = changed(&mut self.wants) => self.desire(&desired),
                 told = self.told.recv() => {
                     let Some((link, told)) = told else { break };
                     self.told(link, told);
                 }
+                Some(fetched) = self.fetched.recv(), if self.queue.is_calm() => self.fill(fetched),
                 () = tokio::time::sleep_until(wake) => self.input(Input::Tick),
             }
             self.tick();
@@ -132,9 +172,15 @@ impl Line {
                 self.frame(link, &frame);
             }
         }
-        let mut gaps = Vec::new();
-        self.coverage.close(self.clock.now_ns(), &mut gaps);
+        // Nobody will answer any more.
+        self.wanted = None;
+        let (now, mut gaps) = (self.clock.now_ns(), Vec::new());
+        self.record(now, 0, "end", b"");
+        self.coverage.close(now, &mut gaps);
         self.say(gaps);
+        if let Some(mut recorder) = self.recorder.take() {
+            tokio::task::spawn_blocking(move || recorder.finish()).await.ok();
+        }
     }
 
     fn wake(&self) -> Instant {
@@ -149,7 +195,16 @@ impl Line {
         let mut gaps = Vec::new();
         let now = self.clock.now_ns();
         self.coverage.tick(now, &mut gaps);
+        if !gaps.is_empty() {
+            self.record(now, 0, "tick", b"");
+        }
         self.say(gaps);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.look();
+            if recorder.is_full() && recorder.next_part() {
+                recorder.begin(now, self.coverage.save());
+            }
+        }
         let quiet = self.silence.look(now);
         if !quiet.is_empty() {
             tracing::warn!(feed = self.name, symbols = ?quiet, "nothing comes of these, though they are subscribed");
@@ -195,10 +250,20 @@ impl Line {
         if self.out.contains(&Output::Missed(link)) {
             for name in self.machine.served_by(link) {
                 let symbol = self.machine.venue().symbol(&name);
+                self.record(now, link, "missed", symbol.as_bytes());
                 self.coverage.missed(&symbol, now);
             }
         }
-        self.events(&mut heard, now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.frame(now, link, frame);
+        }
+        for event in &heard.found.events {
+            if let Event::Trade(trade) = event {
+                self.silence.heard(&trade.symbol, now);
+            }
+        }
+        judge::frame(&mut self.coverage, &mut heard, now, &mut self.judged);
+        self.pass_on();
         if let Err(bad) = read {
             self.bad(frame, bad);
         } else if let Some(kind) = heard.found.ignored {
@@ -208,37 +273,24 @@ impl Line {
         self.act();
     }
 
-    fn events(&mut self, heard: &mut Heard, now: i64) {
-        for mut event in heard.found.events.drain(..) {
-            if let Event::Trade(trade) = &mut event {
-                let mut gaps = Vec::new();
-                self.silence.heard(&trade.symbol, now);
-                let verdict = self.coverage.trade(trade, now, &mut gaps);
-                self.say(gaps);
-                match verdict {
-                    Verdict::Take => {}
-                    Verdict::Duplicate => {
-                        self.metrics.duplicates.inc();
-                        continue;
-                    }
-                    Verdict::Before => {
-                        self.metrics.before.inc();
-                        continue;
-                    }
+    /// Puts what was judged into the queue. Answers how many events there were.
+    fn pass_on(&mut self) -> u64 {
+        let (mut all, mut events) = (std::mem::take(&mut self.judged), 0);
+        for judged in all.drain(..) {
+            match judged {
+                Judged::Event(event) => {
+                    events += 1;
+                    self.put(Item::Event(event));
                 }
-            }
-            self.put(Item::Event(event));
-        }
-        for said in &heard.said {
-            match said {
-                Said::Used { symbol, id, time } => {
-                    self.coverage.used(symbol, *id, *time, now);
-                    self.put(Item::Used { symbol: symbol.clone(), id: *id, time: *time });
-                }
-                Said::LastId { symbol, id, time } => self.coverage.last_id(symbol, *id, *time, now),
-                _ => {}
+                Judged::Gap(gap) => self.say(vec![gap]),
+                Judged::Duplicate => self.metrics.duplicates.inc(),
+                Judged::Before => self.metrics.before.inc(),
+                Judged::Used { symbol, id, time } => self.put(Item::Used { symbol, id, time }),
             }
         }
+        // Its memory is used again.
+        self.judged = all;
+        events
     }
 
     fn bad(&mut self, frame: &[u8], bad: Bad) {
@@ -264,7 +316,9 @@ impl Line {
                 "gap"
             );
             self.metrics.gap(gap.cause);
+            let wanted = self.wanted_of(&gap);
             self.put(Item::Event(Event::Gap(gap)));
+            self.want(wanted);
         }
     }
 
@@ -297,11 +351,13 @@ impl Line {
                 Output::Close(link) => drop(self.orders.remove(&link)),
                 Output::Covered(name) => {
                     let symbol = self.machine.venue().symbol(&name);
+                    self.record(now, 0, "served", symbol.as_bytes());
                     self.silence.served(&symbol, now);
                     self.coverage.covered(&symbol, now);
                 }
                 Output::Uncovered(name) => {
                     let symbol = self.machine.venue().symbol(&name);
+                    self.record(now, 0, "unserved", symbol.as_bytes());
                     self.silence.gone(&symbol);
                     self.coverage.uncovered(&symbol, GapCause::Disconnect);
                 }

@@ -113,6 +113,11 @@ impl Queue {
         !(batch.is_empty() && state.closed)
     }
 
+    /// Less than half of what may wait does: there is room for what is in no hurry.
+    pub fn is_calm(&self) -> bool {
+        self.lock().bytes * 2 < self.most
+    }
+
     pub fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();

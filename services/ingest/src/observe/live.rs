@@ -11,6 +11,9 @@ use crate::sources::IGNORED;
 const ENDS: [&str; 9] =
     ["closed", "handshake", "silence", "unacknowledged", "refused", "too_fast", "key_in_use", "planned", "leaving"];
 
+/// What becomes of a gap that could be filled.
+const BACKFILLS: [&str; 5] = ["filled", "partial", "failed", "too_large", "busy"];
+
 #[derive(Clone)]
 pub struct Metrics {
     names: Vec<String>,
@@ -20,6 +23,12 @@ pub struct Metrics {
     duplicates: IntCounterVec,
     before: IntCounterVec,
     dropped: IntCounterVec,
+    backfills: IntCounterVec,
+    backfilled: IntCounterVec,
+    symbols_changed: IntCounterVec,
+    symbols_refused: IntCounterVec,
+    recorded: IntCounterVec,
+    recordings_failed: IntCounterVec,
     unserved: IntGaugeVec,
     silent: IntGaugeVec,
     ignored: IntCounterVec,
@@ -37,12 +46,18 @@ pub struct FeedMetrics {
     pub duplicates: IntCounter,
     pub before: IntCounter,
     pub dropped: IntCounter,
+    pub backfilled: IntCounter,
+    pub symbols_changed: IntCounter,
+    pub symbols_refused: IntCounter,
+    pub recorded: IntCounter,
+    pub recordings_failed: IntCounter,
     pub unserved: IntGauge,
     pub silent: IntGauge,
     pub ignored: IntCounterVec,
     invalid: IntCounterVec,
     ended: IntCounterVec,
     gaps: IntCounterVec,
+    backfills: IntCounterVec,
 }
 
 impl Metrics {
@@ -54,7 +69,8 @@ impl Metrics {
             names.iter().flat_map(|name| words.iter().map(move |word| vec![name.as_str(), word])).collect()
         };
         let causes: Vec<&'static str> = GapCause::ALL.iter().map(|cause| cause.as_str()).collect();
-        let (ends, causes) = (with(&ENDS), with(&causes));
+        let (ends, causes, backfills) = (with(&ENDS), with(&causes), with(&BACKFILLS));
+        let backfills: Vec<&[&str]> = backfills.iter().map(Vec::as_slice).collect();
         let ends: Vec<&[&str]> = ends.iter().map(Vec::as_slice).collect();
         let causes: Vec<&[&str]> = causes.iter().map(Vec::as_slice).collect();
         let kinds: Vec<[&str; 1]> = Kind::ALL.iter().map(|kind| [kind.as_str()]).collect();
@@ -77,6 +93,23 @@ impl Metrics {
             duplicates: counters("feed_duplicates_total", "Trades that had come before, told by their ids."),
             before: counters("feed_earlier_trades_total", "Trades of before the first subscription, not written."),
             dropped: counters("feed_dropped_events_total", "Events dropped since Kafka was away for too long."),
+            backfills: registry.counters(
+                "feed_backfills_total",
+                "Gaps that a venue was to be asked about, by what became of them. Only `filled` is one no more.",
+                &["feed", "outcome"],
+                &backfills,
+            ),
+            backfilled: counters("feed_backfilled_trades_total", "Trades fetched by REST that filled a gap."),
+            symbols_changed: counters("feed_symbol_changes_total", "Changes of a feed's symbols while it ran."),
+            symbols_refused: counters(
+                "feed_symbol_changes_refused_total",
+                "Changes of a feed's symbols that make no sense, by its file or by the admin port.",
+            ),
+            recorded: counters("feed_recorded_bytes_total", "Text of recordings that was written, before compression."),
+            recordings_failed: counters(
+                "feed_recordings_failed_total",
+                "Recordings that ended before their feed, since the disk was too slow or full.",
+            ),
             unserved: registry.gauges(
                 "feed_unserved_symbols",
                 "Symbols that are wanted and not served at the moment.",
@@ -120,12 +153,18 @@ impl Metrics {
             duplicates: self.duplicates.with_label_values(&[&name]),
             before: self.before.with_label_values(&[&name]),
             dropped: self.dropped.with_label_values(&[&name]),
+            backfilled: self.backfilled.with_label_values(&[&name]),
+            symbols_changed: self.symbols_changed.with_label_values(&[&name]),
+            symbols_refused: self.symbols_refused.with_label_values(&[&name]),
+            recorded: self.recorded.with_label_values(&[&name]),
+            recordings_failed: self.recordings_failed.with_label_values(&[&name]),
             unserved: self.unserved.with_label_values(&[&name]),
             silent: self.silent.with_label_values(&[&name]),
             ignored: self.ignored.clone(),
             invalid: self.invalid.clone(),
             ended: self.ended.clone(),
             gaps: self.gaps.clone(),
+            backfills: self.backfills.clone(),
             name,
         }
     }
@@ -149,6 +188,10 @@ impl FeedMetrics {
     pub fn ended(&self, reason: &str) {
         self.ended.with_label_values(&[&self.name, reason]).inc();
         tracing::info!(feed = self.name, reason, "connection over, the next one follows");
+    }
+
+    pub fn backfill(&self, outcome: &str) {
+        self.backfills.with_label_values(&[self.name.as_str(), outcome]).inc();
     }
 
     pub fn gap(&self, cause: GapCause) {

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead};
 use std::path::Path;
 
-use super::{Bad, Decode, Found, Piece, Source, Step, capture, csv, freqtrade, jsonl, questdb, synthetic};
+use super::{Bad, Decode, Found, Piece, Source, Step, capture, csv, frames, freqtrade, jsonl, questdb, synthetic};
 use crate::input::{self, BytesRead, Input};
 use crate::lines::{Ending, Lines, MAX_LINE};
 use crate::listing::Listing;
@@ -77,6 +77,7 @@ fn source(
             lines(Box::new(capture::BinanceLines(binance::decode::Frames { market, quotes: choices.quotes })), input)
         }
         Format::Coinbase => lines(Box::new(capture::CoinbaseLines(coinbase::decode::Frames)), input),
+        Format::Frames => lines(Box::<frames::Frames>::default(), input),
         Format::Jsonl => lines(Box::new(jsonl::EventLines), input),
         Format::Kraken => {
             let symbol = feed.symbol.clone();
@@ -123,9 +124,8 @@ fn first_line(head: &[u8]) -> &[u8] {
 
 /// How a file is written, from its first bytes. The error continues the sentence "the file …".
 fn format_of(head: &[u8]) -> Result<Format, String> {
-    const FOREIGN: [(&[u8], &str); 6] = [
-        (b"PK\x03\x04", "is a zip archive: unpack it first (gzip is read as it is)"),
-        (b"\x28\xb5\x2f\xfd", "is compressed with zstd: unpack it first (gzip is read as it is)"),
+    const FOREIGN: [(&[u8], &str); 5] = [
+        (b"PK\x03\x04", "is a zip archive: unpack it first (gzip and zstd are read as they are)"),
         (b"PAR1", "is a Parquet file: export it as CSV"),
         (b"ARROW1", "is a Feather file: export it as CSV"),
         (b"\xff\xfe", "is UTF-16 text: convert it to UTF-8"),
@@ -148,6 +148,7 @@ fn format_of(head: &[u8]) -> Result<Format, String> {
         [b'{'] => Format::Kraken,
         [b'{', ..] => Format::Jsonl,
         _ if line.starts_with(b"wss://") => Format::Coinbase,
+        _ if line[digits..].starts_with(b" 0 begin {") => Format::Frames,
         _ if digits >= 15 && line[digits..].starts_with(b" {") => Format::Binance,
         _ if digits >= 9 && memchr::memmem::find(&line[..line.len().min(40)], b": {").is_some() => Format::Coinbase,
         _ => Format::Csv,

@@ -4,12 +4,14 @@
 //! be open beside it.
 
 pub mod decode;
+mod history;
 pub mod messages;
 mod subscribe;
 
 use std::time::Duration;
 
 use self::decode::{Frames, Market};
+use super::history::History;
 use super::limits::{MINUTE, SECOND};
 use super::{Acknowledgement, Continuity, Heard, Limits, Rate, Venue};
 use crate::sources::Bad;
@@ -84,6 +86,10 @@ impl Venue for Binance {
 
     fn unsubscribe(&self, own_names: &[String], id: u64) -> String {
         subscribe::message("UNSUBSCRIBE", own_names, id)
+    }
+
+    fn history(&self) -> Option<&'static dyn History> {
+        (self.market == Market::Spot).then_some(&history::Spot as &dyn History)
     }
 
     fn decode(&mut self, frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {

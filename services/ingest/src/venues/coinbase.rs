@@ -4,9 +4,11 @@
 //! tells what was missed.
 
 pub mod decode;
+mod history;
 pub mod messages;
 mod subscribe;
 
+use super::history::History;
 use super::limits::SECOND;
 use super::{Acknowledgement, Continuity, Heard, Limits, Rate, Venue};
 use crate::sources::Bad;
@@ -53,6 +55,10 @@ impl Venue for Coinbase {
 
     fn unsubscribe(&self, own_names: &[String], _: u64) -> String {
         subscribe::message("unsubscribe", own_names)
+    }
+
+    fn history(&self) -> Option<&'static dyn History> {
+        Some(&history::Exchange)
     }
 
     fn decode(&mut self, frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {

@@ -3,12 +3,14 @@
 //! Trade ids of a book are consecutive, so what is missing is known exactly.
 
 pub mod decode;
+mod history;
 pub mod messages;
 pub mod rest;
 mod subscribe;
 
 use std::time::Duration;
 
+use super::history::History;
 use super::limits::SECOND;
 use super::{Acknowledgement, Continuity, Heard, Limits, Ping, PingBy, Rate, Venue};
 use crate::sources::Bad;
@@ -57,6 +59,10 @@ impl Venue for Kraken {
 
     fn unsubscribe(&self, own_names: &[String], id: u64) -> String {
         subscribe::message("unsubscribe", own_names, id)
+    }
+
+    fn history(&self) -> Option<&'static dyn History> {
+        Some(&history::Spot)
     }
 
     fn decode(&mut self, frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {

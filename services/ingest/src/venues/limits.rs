@@ -10,6 +10,13 @@ pub struct Rate {
     pub per: Duration,
 }
 
+impl std::fmt::Display for Rate {
+    /// As an option has it: `10/1m`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.burst, harness::Duration(self.per))
+    }
+}
+
 impl Rate {
     pub const fn new(burst: u32, per: Duration) -> Self {
         Rate { burst, per }

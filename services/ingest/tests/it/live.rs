@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use harness::{Context, Drain, Health, Shutdown};
+use harness::{Context, Drain, Health, Registry, Shutdown};
 use ingest::Summary;
 use market::GapCause;
 use streams::KafkaConfig;
@@ -15,55 +15,56 @@ use tokio::task::JoinHandle;
 use crate::bed::{Bed, runtime};
 use crate::histories::{Written, farewell, fast, feed, judge, names, written};
 
-fn venue(kind: Kind) -> FakeVenue {
+pub fn venue(kind: Kind) -> FakeVenue {
     runtime().block_on(FakeVenue::start(kind))
 }
 
-struct Running {
+pub struct Running {
     shutdown: Shutdown,
-    health: Health,
+    pub health: Health,
+    pub metrics: Registry,
     ended: JoinHandle<anyhow::Result<Summary>>,
 }
 
-fn start(bed: &Bed, feed: &str, change: impl FnOnce(&mut ingest::Config)) -> Running {
+pub fn start(bed: &Bed, feed: &str, change: impl FnOnce(&mut ingest::Config)) -> Running {
     let mut config = bed.config(&[feed]);
     fast(&mut config);
     change(&mut config);
     let shutdown = Shutdown::new();
     let ctx = Context::hosted("ingest", config, &shutdown);
-    let health = ctx.health.clone();
-    Running { shutdown, health, ended: runtime().spawn(ingest::run(ctx)) }
+    let (health, metrics) = (ctx.health.clone(), ctx.metrics.clone());
+    Running { shutdown, health, metrics, ended: runtime().spawn(ingest::run(ctx)) }
 }
 
 impl Running {
-    fn serves(&self, venue: &FakeVenue) {
+    pub fn serves(&self, venue: &FakeVenue) {
         eventually(Duration::from_secs(20), "all symbols are served", || {
             venue.heartbeat();
             (self.health.is_ready() && venue.serves(&names(venue.kind).2.map(str::to_owned))).then_some(())
         });
     }
 
-    fn stop(self) -> Summary {
+    pub fn stop(self) -> Summary {
         self.shutdown.trigger("the test is over");
         runtime().block_on(self.ended).unwrap().unwrap()
     }
 }
 
-fn trade(venue: &FakeVenue, rounds: usize) {
+pub fn trade(venue: &FakeVenue, rounds: usize) {
     for _ in 0..rounds {
         names(venue.kind).2.iter().for_each(|name| venue.trade(name));
     }
 }
 
 /// How many trades are in Kafka, once as many are.
-fn wait_for(bed: &Bed, name: &str, trades: usize, venue: &FakeVenue) {
+pub fn wait_for(bed: &Bed, name: &str, trades: usize, venue: &FakeVenue) {
     eventually(Duration::from_secs(20), &format!("{trades} trades in Kafka"), || {
         venue.heartbeat();
         (written(bed).get(name).map_or(0, |written| written.trades.len()) >= trades).then_some(())
     });
 }
 
-fn one(bed: &Bed, name: &str) -> Written {
+pub fn one(bed: &Bed, name: &str) -> Written {
     written(bed).remove(name).unwrap_or_default()
 }
 
@@ -96,7 +97,7 @@ fn a_restart_says_what_it_missed_from_the_last_record_of_each_symbol_on() {
 }
 
 /// The process itself, so that it can be killed.
-fn process(bed: &Bed, feed: &str) -> Child {
+pub fn process(bed: &Bed, feed: &str, more: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ingest"));
     let settings = [
         ("kafka.brokers", bed.kafka.brokers.as_str()),
@@ -110,7 +111,7 @@ fn process(bed: &Bed, feed: &str) -> Child {
         ("live.quiet", "150ms"),
         ("log.level", "error"),
     ];
-    command.args(["--feed", feed, "--admin", "off"]);
+    command.args(["--feed", feed, "--admin", "off"]).args(more);
     command.args(settings.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]));
     // Not on the command line, where every user of the machine would see it.
     command.env("FINFLOW_FINNHUB__API_KEY", "k");
@@ -131,7 +132,7 @@ fn a_killed_process_loses_nothing_unsaid_and_writes_nothing_twice() {
             });
         };
         for round in 0..4 {
-            let mut child = process(&bed, &feed);
+            let mut child = process(&bed, &feed, &[]);
             served("all symbols are subscribed");
             let before = one(&bed, "f").trades.len();
             trade(&venue, 10);
