@@ -96,6 +96,16 @@ fn a_restart_says_what_it_missed_from_the_last_record_of_each_symbol_on() {
     }
 }
 
+/// Does not outlive its test, however that ends.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
 /// The process itself, so that it can be killed.
 pub fn process(bed: &Bed, feed: &str, more: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ingest"));

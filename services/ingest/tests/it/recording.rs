@@ -10,7 +10,7 @@ use testkit::venues::{FakeVenue, Kind, script};
 
 use crate::bed::{Bed, runtime};
 use crate::histories::{farewell, feed, names};
-use crate::live::{process, start, trade, venue, wait_for};
+use crate::live::{Killed, process, start, trade, venue, wait_for};
 
 /// Partition, key and value of each record, in order.
 type Records = Vec<(i32, Option<Vec<u8>>, Option<Vec<u8>>)>;
@@ -127,7 +127,7 @@ fn old_parts_are_removed_and_the_rest_can_be_replayed() {
 fn the_recording_of_a_killed_process_is_read_up_to_the_kill() {
     let (bed, venue, dir) = (Bed::new(), venue(Kind::Binance), tempfile::tempdir().unwrap());
     let record = format!("live.record={}", dir.path().to_str().unwrap());
-    let mut child = process(&bed, &feed("f", &venue, "8s"), &["--set", &record]);
+    let child = Killed(process(&bed, &feed("f", &venue, "8s"), &["--set", &record]));
     let own_names = names(Kind::Binance).2.map(str::to_owned);
     eventually(Duration::from_secs(20), "all symbols are served", || venue.serves(&own_names).then_some(()));
     trade(&venue, 50);
@@ -140,8 +140,7 @@ fn the_recording_of_a_killed_process_is_read_up_to_the_kill() {
         (bed.output().len(), error)
     };
     eventually(Duration::from_secs(20), "all is on the disk", || (replay().0 >= 150).then_some(()));
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
     let (count, error) = replay();
     assert_eq!(count, 150);
     assert!(error.is_some_and(|error| error.contains("the file was cut, only what came before was used")));

@@ -12,7 +12,7 @@ use testkit::venues::{FakeVenue, Kind};
 
 use crate::bed::{Bed, runtime};
 use crate::histories::{farewell, fast, judge, names};
-use crate::live::{Running, one, start, venue, wait_for};
+use crate::live::{Killed, Running, one, start, venue, wait_for};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -222,13 +222,13 @@ fn every_change_and_every_try_is_in_the_log() {
     command.args(["--feed", &feed, "--admin", &port.to_string()]);
     command.args(settings.iter().flat_map(|pair| ["--set", pair]));
     command.env("FINFLOW_LIVE__ADMIN_TOKEN", "t0ken").current_dir(bed.dir.path());
-    let mut child = command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
+    let child = Killed(command.spawn().unwrap());
     wait_for_served(&venue, &own[..1]);
     assert_eq!(call(port, "PUT /feeds/f/symbols", "guess", ours[1]).0, 401);
     assert_eq!(call(port, "PUT /feeds/f/symbols", "t0ken", ours[1]).0, 200);
     wait_for_served(&venue, &own[1..2]);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
     let text = std::fs::read_to_string(&log).unwrap();
     let audit: Vec<&str> = text.lines().filter(|line| line.contains(r#""target":"audit""#)).collect();
     assert_eq!(audit.len(), 3, "{text}");
