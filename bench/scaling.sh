@@ -25,7 +25,7 @@ stage() {
     --log-level error --until-end "${@:3}"
 }
 
-# NAME COUNT: three times from the beginning, each with state of its own.
+# NAME COUNT PARTITIONS: three times from the beginning, each with state of its own.
 measure() {
   local name=$1 count=$2 round
   for round in 1 2 3; do
@@ -35,14 +35,14 @@ measure() {
   done
 }
 
-# NAME COUNT: two at once, which share the partitions; the longer of both counts.
+# NAME COUNT PARTITIONS: two at once, which share the partitions, until both have ended.
 together() {
-  local name=$1 count=$2 begun
+  local name=$1 count=$2 begun group=$1-two-$RANDOM
   kafka_topic --delete --topic "$name-state"
   kafka_topic --create --topic "$name-state" --partitions "$3" --config cleanup.policy=compact
   begun=$(date +%s.%N)
-  stage "$name" "$name-two" --set transactional_id="$name-a" >"$peers/tmp/two-a" &
-  stage "$name" "$name-two" --set transactional_id="$name-b" >"$peers/tmp/two-b"
+  stage "$name" "$group" --set "transactional_id=$group-a" >"$peers/tmp/two-a" &
+  stage "$name" "$group" --set "transactional_id=$group-b" >"$peers/tmp/two-b"
   wait
   python3 - "$begun" "$(date +%s.%N)" "$count" "$peers/tmp/two-a" "$peers/tmp/two-b" <<'P'
 import json, sys
