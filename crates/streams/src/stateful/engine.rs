@@ -164,7 +164,10 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
                 if self.settings.only.is_none() {
                     self.tick(true)?;
                 }
-                if self.commit()? && self.broken.is_none() {
+                for part in self.parts.values_mut() {
+                    part.touched |= part.committed_offset.map_or(part.next_offset > 0, |_| part.moved());
+                }
+                if self.commit()? && self.broken.is_none() && self.others_drained()? {
                     return Ok(());
                 }
             }
@@ -304,17 +307,39 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
         }
     }
 
-    /// Whether everything that was there when the drain was set has been folded.
+    /// Whether everything that was there when the drain was set has been folded, as far as it is ours.
     fn drained(&mut self) -> anyhow::Result<bool> {
         if !self.env.drain.is_set() || !self.world.is_settled() || self.broken.is_some() {
             return Ok(false);
         }
-        for partition in self.parts.keys() {
-            if !self.ends.contains_key(partition) {
-                let end = self.world.true_end(&self.settings.input, *partition)?;
-                self.ends.insert(*partition, end);
+        if self.ends.is_empty() {
+            for partition in 0..self.expected.partitions {
+                self.ends.insert(partition, self.world.true_end(&self.settings.input, partition)?);
             }
         }
         Ok(self.parts.iter().all(|(partition, part)| part.next_offset >= self.ends[partition]))
+    }
+
+    /// Whether others have done so with what is theirs. A member that has nothing yet must not leave, nor one that has
+    /// just given up a part: between the two nobody would own what is left.
+    fn others_drained(&self) -> anyhow::Result<bool> {
+        let others = (0..self.expected.partitions).filter(|partition| !self.parts.contains_key(partition));
+        let others: Vec<TopicPartition> =
+            others.map(|partition| TopicPartition::new(self.settings.input.as_str(), partition)).collect();
+        if others.is_empty() {
+            return Ok(true);
+        }
+        let committed = match self.world.committed(&others, ASK_IDLE) {
+            Ok(committed) => committed,
+            Err(error) if error.is_retry() => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        for (partition, committed) in others.iter().zip(committed) {
+            let position = committed.map_or_else(|| self.world.start_of(partition), Ok)?;
+            if position < self.ends[&partition.partition] {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

@@ -162,6 +162,20 @@ fn drains_what_is_there_and_goes_on_where_it_stopped() {
     assert_eq!(committed.iter().map(|offset| offset.unwrap_or(0)).sum::<i64>(), ends);
 }
 
+/// The one that comes later is given nothing at first, and what the other gives up for it is nobody's for a moment.
+#[test]
+fn two_that_end_with_the_input_leave_nothing_of_it() {
+    let kit = Kit::new();
+    let topics = Topics::new(&kit, 6);
+    kit.send(&topics.input, None, &numbers(0..4_000));
+    let small = |process: &str| Settings { commit_records: 5, ..topics.settings(process) };
+    let both = ["1", "2"].map(|process| Running::start_with(&kit, &topics, small(process)));
+    both.iter().for_each(|running| running.env.drain.set());
+    let folded: u64 = both.map(|running| running.drain().outcomes().folded).iter().sum();
+    assert_eq!(folded, 4_000);
+    assert_exactly_once(&kit, &topics);
+}
+
 #[test]
 fn an_empty_input_is_drained_at_once() {
     let kit = Kit::new();

@@ -148,7 +148,6 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
     fn forget(&mut self, partitions: &[TopicPartition]) {
         for tp in partitions {
             self.parts.remove(&tp.partition);
-            self.ends.remove(&tp.partition);
         }
         if self.parts.is_empty() {
             self.assigned.hold("no partition assigned");
