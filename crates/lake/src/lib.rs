@@ -39,6 +39,6 @@ pub use range::{Encoded, Pushed, Range, Sealed, Size};
 pub use read::{ReadError, read_object};
 pub use row::{Feed, Record, Skip};
 pub use runs::{Runs, Target};
-pub use s3::S3;
+pub use s3::{Listed, S3};
 pub use table::columns::{Absent, Column, Type};
 pub use table::{Dir, Grain, Table};

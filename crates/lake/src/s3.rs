@@ -21,8 +21,10 @@ use crate::config::S3Config;
 use crate::layout::Paths;
 
 mod error;
+mod read;
 
 use error::explain;
+pub use read::Listed;
 
 /// Time to connect; a store that is up answers in milliseconds.
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
@@ -121,12 +123,7 @@ impl Bucket for S3 {
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
             Err(error) => return Err(explain(action(), &error)),
         };
-        let body = object.body.collect().await.map_err(|error| BucketError {
-            trouble: Trouble::Unreachable,
-            action: action(),
-            why: format!("the answer broke off: {error}"),
-        })?;
-        Ok(Some(body.into_bytes()))
+        body(object.body, action).await.map(Some)
     }
 
     async fn head(&self, key: &str) -> Result<Option<Head>, BucketError> {
@@ -152,6 +149,15 @@ impl Bucket for S3 {
     fn name(&self) -> String {
         self.url("")
     }
+}
+
+async fn body(stream: ByteStream, action: impl Fn() -> String) -> Result<Bytes, BucketError> {
+    let body = stream.collect().await.map_err(|error| BucketError {
+        trouble: Trouble::Unreachable,
+        action: action(),
+        why: format!("the answer broke off: {error}"),
+    })?;
+    Ok(body.into_bytes())
 }
 
 fn status<E>(error: &aws_sdk_s3::error::SdkError<E>) -> Option<u16> {

@@ -56,6 +56,17 @@ async fn the_first_writer_of_a_key_wins_and_stays() {
 }
 
 #[tokio::test]
+async fn a_part_of_an_object_is_read() {
+    let server = server().await;
+    let s3 = S3::connect(&server.config).await;
+    let key = format!("{}/parts", server.config.prefix);
+    assert_eq!(s3.get_range(&key, 0..1).await, Ok(None));
+    s3.put_new(&key, object("0123456789")).await.expect("stored");
+    assert_eq!(s3.get_range(&key, 2..5).await, Ok(Some(Bytes::from("234"))));
+    assert_eq!(s3.get_range(&key, 9..10).await, Ok(Some(Bytes::from("9"))));
+}
+
+#[tokio::test]
 async fn a_listing_comes_in_order_and_in_pages() {
     let server = server().await;
     let s3 = S3::connect(&server.config).await;
@@ -68,6 +79,9 @@ async fn a_listing_comes_in_order_and_in_pages() {
     let all = list_all(&s3, &prefix).await.expect("a listing");
     assert_eq!(all.len(), 1003);
     assert!(all.is_sorted() && all[1002] == format!("{prefix}1002"), "{:?}", all.last());
+    let sized = s3.list_sized(&prefix).await.expect("a listing");
+    assert_eq!(sized.iter().map(|listed| &listed.key).collect::<Vec<_>>(), all.iter().collect::<Vec<_>>());
+    assert!(sized.iter().all(|listed| listed.size_bytes == 1));
     let page = s3.list(&prefix, Some(&format!("{prefix}0005")), 2).await.expect("a page");
     assert_eq!(page, [format!("{prefix}0006"), format!("{prefix}0007")]);
 }
