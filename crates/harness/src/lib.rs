@@ -47,4 +47,4 @@ pub use prometheus as prom;
 pub use run::{host, main, run_with};
 pub use secret::Secret;
 pub use shutdown::{Drain, Reason, Shutdown};
-pub use units::{ByteSize, Duration};
+pub use units::{ByteSize, Duration, grouped};

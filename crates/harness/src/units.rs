@@ -179,6 +179,19 @@ macro_rules! serde_as_text {
 serde_as_text!(Duration, "a duration with its unit, such as 250ms, 5s or 1h");
 serde_as_text!(ByteSize, "a size with its unit, such as 64KiB or 8MiB");
 
+/// `104224` as `104,224`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,5 +242,10 @@ mod tests {
         for text in ["", "8", "MiB", "8mib", "-1B", "1.5MiB", "99999999999GiB"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!([0, 999, 1000, 104_224, 1_000_000].map(grouped), ["0", "999", "1,000", "104,224", "1,000,000"]);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use harness::grouped;
 use serde::Serialize;
 
 /// `up --once --json` prints exactly this.
@@ -84,27 +85,4 @@ impl Report {
 fn counted(counts: &BTreeMap<String, u64>) -> String {
     let words: Vec<String> = counts.iter().map(|(name, count)| format!("{} {name}", grouped(*count))).collect();
     if words.is_empty() { "0".to_owned() } else { words.join(" + ") }
-}
-
-/// `104224` as `104,224`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!([0, 999, 1000, 104_224, 1_000_000].map(grouped), ["0", "999", "1,000", "104,224", "1,000,000"]);
-    }
 }
