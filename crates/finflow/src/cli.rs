@@ -35,6 +35,9 @@ pub enum Command {
     Repartition(RepartitionArgs),
     /// Ask the parts of a running pipeline whether they are well
     Doctor(DoctorArgs),
+    /// Ask the lake in SQL, by the program finflow-query
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Query(QueryArgs),
     /// Check the lake against its claims, and the stored metrics against the stored events
     Verify(VerifyArgs),
     /// List the live venues, or see whether one answers
@@ -165,6 +168,13 @@ pub struct DoctorArgs {
     /// Ask again until all are well, at most this long
     #[arg(long, value_name = "TIME", default_value = "0s")]
     pub wait: harness::Duration,
+}
+
+#[derive(Debug, Args)]
+pub struct QueryArgs {
+    /// Words of finflow-query, all of them: its --help tells what it knows
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "NAME|SQL")]
+    pub words: Vec<String>,
 }
 
 #[derive(Debug, Args)]

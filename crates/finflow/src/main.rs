@@ -5,6 +5,7 @@ mod cli;
 mod doctor;
 mod feeds;
 mod lake_args;
+mod query;
 mod repartition;
 mod replay;
 mod settings;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Topics(command) => topics::main(command),
         Command::Repartition(args) => repartition::main(args),
         Command::Doctor(args) => doctor::main(&args),
+        Command::Query(args) => query::main(&args),
         Command::Verify(args) => verify::main(args),
         Command::Feeds(args) => feeds::main(args.command),
         Command::Catalog(command) => catalog::main(command),

@@ -55,9 +55,16 @@ fn flags_of_section(section: &str) -> BTreeSet<String> {
     rows.filter_map(|row| first_flag(&format!("--{row}"))).collect()
 }
 
+/// Its words are those of another program, whose own test compares them with the page.
+const ENGINE: &str = "query";
+
 fn every_command() -> Vec<Vec<String>> {
     let mut all = Vec::new();
     for name in commands_of_help(&help(&[])) {
+        if name == ENGINE {
+            all.push(vec![name]);
+            continue;
+        }
         let below = commands_of_help(&help(&[&name]));
         if below.is_empty() {
             all.push(vec![name]);
@@ -75,6 +82,11 @@ fn every_flag_is_in_the_doc_and_every_documented_flag_exists() {
     for words in every_command() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let of_doc = section(&doc, &format!("finflow {}", words.join(" ")));
+        let example = format!("$ finflow {} ", words.join(" "));
+        assert!(of_doc.contains(&example), "the section of finflow {} has no example", words.join(" "));
+        if words == [ENGINE] {
+            continue;
+        }
         let mut documented = flags_of_section(of_doc);
         if STAGES.contains(&words[0]) {
             documented.extend(common.iter().cloned());
@@ -82,8 +94,6 @@ fn every_flag_is_in_the_doc_and_every_documented_flag_exists() {
             documented.extend(["--help".to_owned(), "--version".to_owned()]);
         }
         assert_eq!(flags_of_help(&help(&words)), documented, "finflow {}: help, docs/cli.md", words.join(" "));
-        let example = format!("$ finflow {} ", words.join(" "));
-        assert!(of_doc.contains(&example), "the section of finflow {} has no example", words.join(" "));
     }
 }
 
@@ -98,7 +108,7 @@ fn every_documented_command_exists() {
 /// Names that the contract keeps for later. One that is there has a section instead.
 #[test]
 fn reserved_commands_are_listed_and_not_there_yet() {
-    const RESERVED: [&str; 8] = ["query", "dlq", "top", "plot", "alerts", "compact", "lake", "iam"];
+    const RESERVED: [&str; 7] = ["dlq", "top", "plot", "alerts", "compact", "lake", "iam"];
     let doc = read("docs/cli.md");
     let table = doc.lines().skip_while(|line| !line.starts_with("Reserved, not there yet")).skip(4);
     let rows = table.take_while(|line| line.starts_with('|'));
@@ -116,6 +126,9 @@ fn the_flags_of_the_examples_exist() {
     for line in doc.lines().filter_map(|line| line.strip_prefix("$ finflow ")) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let names: Vec<&str> = words.iter().take_while(|word| !word.starts_with('-')).copied().collect();
+        if names[0] == ENGINE {
+            continue;
+        }
         let depth = if ["topics", "catalog", "feeds"].contains(&names[0]) { 2 } else { 1 };
         let known = flags_of_help(&help(&names[..depth]));
         for flag in words.iter().filter(|word| word.starts_with("--")).filter_map(|word| first_flag(word)) {

@@ -17,6 +17,7 @@ mod kraken;
 mod lake;
 mod live;
 mod metrics;
+mod query;
 mod real;
 mod restart;
 mod settings;

@@ -67,6 +67,20 @@ fn long_files_have_a_reason() {
     }
 }
 
+/// Cargo builds and tests by default what the list says: a crate that is not in it would be tested by nobody.
+#[test]
+fn every_crate_but_the_sql_engine_is_built_by_default() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("readable");
+    let (_, list) = manifest.split_once("default-members = [").expect("there is a list");
+    let (list, _) = list.split_once(']').expect("the list ends");
+    assert!(list.contains("\"services/*\""), "{list}");
+    for entry in std::fs::read_dir(root().join("crates")).expect("readable").flatten() {
+        let name = entry.file_name().into_string().expect("text");
+        let listed = list.contains(&format!("\"crates/{name}\""));
+        assert_eq!(listed, name != "finflow-query", "crates/{name} in default-members of Cargo.toml");
+    }
+}
+
 #[test]
 fn every_service_has_the_same_files() {
     for service in SERVICES {

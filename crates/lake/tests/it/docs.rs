@@ -39,7 +39,8 @@ fn absent(column: &Column) -> &'static str {
 
 const SQL_HEAD: &str = "# Named queries
 
-Written from `crates/lake/sql`, for the tables that `finflow catalog apply` makes of Parquet objects ([lake.md](lake.md#catalog)).
+Written from `crates/lake/sql`. `finflow query NAME --param symbol=HSI` runs one on this machine over objects of any format
+([cli.md](cli.md#finflow-query)); elsewhere they are for the tables that `finflow catalog apply` makes of Parquet objects ([lake.md](lake.md#catalog)).
 `{name}` stands for a value as a string literal, `{name:number}` for a whole number. Every query of a table bounds its partition;
 `dt` and `year` are text and compare as such. `.ci/trino` has Trino, the engine family of Athena, plan each of them (EXPLAIN) over what the pipeline
 stored; nothing has run on Athena. `daily_average` reads the whole lake: the view has no partition to bound.

@@ -1,0 +1,57 @@
+//! The words of the command line, as `docs/cli.md` has them under `finflow query`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use harness::ByteSize;
+
+#[derive(Clone, Debug, Parser)]
+#[command(name = "finflow-query", version, bin_name = "finflow query", about = "SQL over the lake, on this machine")]
+pub(crate) struct Args {
+    /// A named query, see --list; or SQL
+    #[arg(value_name = "NAME|SQL", required_unless_present_any = ["list", "sql"], conflicts_with = "sql")]
+    pub(crate) query: Option<String>,
+    /// SQL to run
+    #[arg(long, value_name = "SQL")]
+    pub(crate) sql: Option<String>,
+    /// Value of a parameter of a named query; may be repeated
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) param: Vec<String>,
+    /// List the named queries with their parameters, and run nothing
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Show the SQL, and run nothing
+    #[arg(long)]
+    pub(crate) show: bool,
+    /// The state folder of a `finflow up`, running or not
+    #[arg(long, value_name = "DIR", default_value = "state", conflicts_with_all = ["s3_endpoint", "region"])]
+    pub(crate) state: PathBuf,
+    /// The S3 to ask (keys as the AWS tools find them: environment, profile, role)
+    #[arg(long, value_name = "URL")]
+    pub(crate) s3_endpoint: Option<String>,
+    /// Ask AWS itself, in this region
+    #[arg(long, value_name = "REGION", conflicts_with = "s3_endpoint")]
+    pub(crate) region: Option<String>,
+    /// Bucket of the lake
+    #[arg(long, value_name = "NAME", default_value = "finflow")]
+    pub(crate) bucket: String,
+    /// Folder inside the bucket
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    pub(crate) prefix: String,
+    /// Refuse a query that may read more than this
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    pub(crate) max_bytes: ByteSize,
+    /// How the rows are written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// Draw this column over the rows, in place of the rows
+    #[arg(long, value_name = "COLUMN", conflicts_with = "format")]
+    pub(crate) plot: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Csv,
+    Json,
+}

@@ -1,0 +1,116 @@
+//! The words of the command line: what is shown, refused and drawn, and how it ends.
+
+use std::process::Stdio;
+
+use lake::{Format, queries};
+
+use crate::world::{World, cells, program, said};
+
+fn text(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn code(world: &World, words: &[&str]) -> (Option<i32>, String) {
+    let output = world.ask(words);
+    (output.status.code(), said(&output))
+}
+
+#[test]
+fn the_library_is_listed_and_shown() {
+    let world = World::empty();
+    let listed = text(&world.ask(&["--list"]));
+    for query in queries::all() {
+        assert!(listed.lines().any(|line| line == query.name), "{listed}");
+        assert!(query.parameters().iter().all(|(name, value)| listed.contains(&format!("    {name}={value}\n"))));
+    }
+    let shown = text(&world.ask(&["top_gainers", "--param", "limit=3", "--show"]));
+    assert!(shown.starts_with("WITH ranked AS (") && shown.trim_end().ends_with("LIMIT 3"), "{shown}");
+}
+
+#[test]
+fn wrong_words_are_refused_with_a_reason() {
+    let world = World::empty();
+    let refused = |words: &[&str], exit: i32, reason: &str| {
+        let (code, said) = code(&world, words);
+        assert_eq!(code, Some(exit), "{words:?}: {said}");
+        assert!(said.contains(reason), "{words:?}: {said}");
+    };
+    refused(&["top_gainer"], 2, "no named query");
+    refused(&["top_gainers", "--param", "symbol=A"], 2, "it has: from, to, limit");
+    refused(&["top_gainers", "--param", "limit"], 2, "no NAME=VALUE");
+    refused(&["--sql", "SELECT 1", "--param", "a=b"], 2, "only named queries have parameters");
+    refused(&[], 2, "<NAME|SQL>");
+    refused(&["--sql", "SELECT * FROM tradse"], 1, "there is no table tradse; there are trades, quotes");
+    refused(&["--sql", "SELEC 1"], 1, "read the SQL");
+    // Nothing here writes.
+    refused(&["--sql", "DROP TABLE trades"], 1, "DDL not supported");
+    refused(&["--sql", "CREATE TABLE gaps AS SELECT 1"], 1, "DDL not supported");
+    refused(&["--sql", "INSERT INTO gaps SELECT * FROM gaps"], 1, "DML not supported");
+    refused(&["--sql", "COPY (SELECT 1) TO 'x.csv'"], 1, "DML not supported");
+    let elsewhere = program().args(["--state", "/nonexistent", "--sql", "SELECT 1"]).output().expect("it starts");
+    assert!(said(&elsewhere).contains("/nonexistent/s3/finflow is no lake"), "{}", said(&elsewhere));
+}
+
+#[test]
+fn rows_come_as_a_table_as_csv_and_as_json() {
+    let world = World::empty();
+    let sql = "SELECT 'a,\"b' AS \"te,xt\", CAST(0.1 AS decimal(38, 18)) AS exact, NULL AS nothing, 1.5e300 AS big, true AS yes";
+    let rows = |format| text(&world.ask(&["--sql", sql, "--format", format]));
+    assert_eq!(rows("csv"), "\"te,xt\",exact,nothing,big,yes\n\"a,\"\"b\",0.100000000000000000,,1.5e300,true\n");
+    assert_eq!(
+        rows("json"),
+        "{\"te,xt\":\"a,\\\"b\",\"exact\":0.100000000000000000,\"nothing\":null,\"big\":1.5e300,\"yes\":true}\n"
+    );
+    assert!(rows("table").contains("| te,xt | exact"), "{}", rows("table"));
+    assert!(text(&world.ask(&["gaps"])).contains("| symbol | cause |"), "columns are shown without a row, too");
+}
+
+#[test]
+fn a_series_is_drawn() {
+    let world = World::new(&[Format::Parquet]);
+    let drawn = text(&world.ask(&["price_history", "--plot", "close"]));
+    assert!(drawn.starts_with("close, ") && drawn.contains('█') && !drawn.contains("| window_start"), "{drawn}");
+    assert!(drawn.contains("2024-08-08T23:54:00Z"), "{drawn}");
+    let (code, said) = code(&world, &["price_history", "--plot", "clsoe"]);
+    assert!(code == Some(1) && said.contains("they have: open, high, low, close"), "{said}");
+}
+
+#[test]
+fn control_c_ends_a_query_that_would_go_on() {
+    let world = World::empty();
+    // Ten to the eighteenth rows: years.
+    let endless =
+        "SELECT sum(a.value * b.value) FROM generate_series(1, 1000000000) a, generate_series(1, 1000000000) b";
+    let mut query = program();
+    query.arg("--state").arg(world.dir.path()).args(["--sql", endless]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut query = query.spawn().expect("it starts");
+    let mut stderr = std::io::BufReader::new(query.stderr.take().expect("piped"));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut stderr, &mut line).expect("text");
+    assert!(line.starts_with("reads at most"), "{line}");
+    let sent = std::process::Command::new("kill").args(["-INT", &query.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    assert_eq!(query.wait().expect("it ends").code(), Some(130));
+}
+
+#[test]
+fn the_lake_is_read_over_s3_as_well() {
+    let world = World::new(&[Format::Parquet, Format::JsonlGz]);
+    let runtime = tokio::runtime::Runtime::new().expect("threads");
+    let any_port = ([127, 0, 0, 1], 0).into();
+    let server = runtime.block_on(devs3::Server::start(world.dir.path().join("s3"), any_port)).expect("a server");
+    let ask = |words: &[&str]| {
+        let mut query = program();
+        query.env("AWS_ACCESS_KEY_ID", devs3::ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", devs3::SECRET_KEY);
+        query.args(["--s3-endpoint", &server.endpoint(), "--format", "csv"]).args(words).output().expect("it starts")
+    };
+    for words in [&["vwap_by_hour"][..], &["daily_average"], &["--sql", "SELECT count(*) FROM trades"]] {
+        let (mut over_s3, mut in_folder) = (cells(&ask(words), words), world.rows(words));
+        over_s3.sort();
+        in_folder.sort();
+        assert_eq!(over_s3, in_folder, "{words:?}");
+    }
+    let missing = ask(&["vwap_by_hour", "--bucket", "elsewhere"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(said(&missing).contains("create the bucket, or correct its name"), "{}", said(&missing));
+}

@@ -1,0 +1,9 @@
+//! The program itself, asked over lakes that the lake's own code wrote.
+
+mod command;
+mod docs;
+mod expected;
+mod limits;
+mod queries;
+mod rows;
+mod world;

@@ -1,0 +1,127 @@
+//! Every named query over every format against a computation that knows nothing of SQL.
+
+use lake::{Format, queries};
+
+use crate::expected::{self, Answer};
+use crate::rows::{BTC, ETH};
+use crate::world::World;
+
+/// The bars of these tests are of other symbols than the defaults name.
+fn words(name: &'static str) -> Vec<&'static str> {
+    match name {
+        "correlation" => vec![name, "--param", "first=TSLA", "--param", "second=NVDA"],
+        "moving_average" => vec![name, "--param", "symbol=TSLA"],
+        _ => vec![name],
+    }
+}
+
+/// Numbers are equal if they differ by rounding alone: sums of doubles depend on their order.
+fn same(found: &str, expected: &str) -> bool {
+    match (found.parse::<f64>(), expected.parse::<f64>()) {
+        (Ok(found), Ok(expected)) => (found - expected).abs() <= 1e-9 * expected.abs().max(1.0),
+        _ => found == expected,
+    }
+}
+
+fn agree(found: &Answer, expected: &Answer) -> bool {
+    let rows = |(found, expected): (&Vec<String>, &Vec<String>)| {
+        found.len() == expected.len() && found.iter().zip(expected).all(|(found, expected)| same(found, expected))
+    };
+    found.len() == expected.len() && found.iter().zip(expected).all(rows)
+}
+
+fn every_query_agrees(formats: &[Format]) {
+    let world = World::new(formats);
+    let mut wrong = Vec::new();
+    for query in queries::all() {
+        let (mut found, expected) = (world.rows(&words(query.name)), expected::of(query.name));
+        assert!(!expected.is_empty(), "{}: nothing is expected", query.name);
+        if query.name == "daily_average" {
+            // The seeds' text orders by day alone.
+            assert!(found.windows(2).all(|pair| pair[0][1] >= pair[1][1]), "{found:?}");
+            found.sort();
+        }
+        if !agree(&found, &expected) {
+            wrong.push(format!("{} of {formats:?}:\n  found    {found:?}\n  expected {expected:?}", query.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_named_query_agrees_over_parquet() {
+    every_query_agrees(&[Format::Parquet]);
+}
+
+#[test]
+fn every_named_query_agrees_over_json_lines_in_gzip() {
+    every_query_agrees(&[Format::JsonlGz]);
+}
+
+/// Every event is in one format only; everything else is a message per object.
+#[test]
+fn every_named_query_agrees_over_a_lake_whose_format_changed() {
+    every_query_agrees(&[Format::Parquet, Format::JsonlZst, Format::JsonlGz, Format::Json]);
+}
+
+#[test]
+fn the_seeds_query_runs_word_for_word() {
+    let sql = "SELECT symbol, date(timestamp) AS trading_day, ROUND(AVG(price), 2) AS avg_daily_price FROM stock_data GROUP BY symbol, trading_day ORDER BY trading_day DESC;";
+    let mut found = World::new(&[Format::Parquet]).rows(&["--sql", sql]);
+    found.sort();
+    assert!(agree(&found, &expected::of("daily_average")), "{found:?}");
+}
+
+#[test]
+fn exact_numbers_flags_and_nested_columns_are_the_same_in_every_format() {
+    let sql = "SELECT trade_id, price, quantity, side, backfilled, conditions, event_time, receive_time, dt, hour FROM trades \
+               WHERE dt = '2024-08-08' AND symbol = 'BINANCE:ETHUSDT' ORDER BY _offset LIMIT 3";
+    let metrics = "SELECT window_size, final, gap, input, averages, vwap, gap IS NULL AS lost FROM metrics \
+                   WHERE dt = '2024-08-08' AND \"window\" = '1m' ORDER BY symbol, window_start, rev LIMIT 2";
+    let letters = "SELECT time, reason, value, headers, source_offset FROM dead_letters ORDER BY time";
+    let worlds = [Format::Parquet, Format::JsonlGz].map(|format| World::new(&[format]));
+    for sql in [sql, metrics, letters] {
+        let [parquet, json] = worlds.each_ref().map(|world| world.ask(&["--sql", sql, "--format", "json"]));
+        let [parquet, json] = [parquet, json].map(|output| {
+            assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).expect("JSON is text")
+        });
+        assert!(parquet.lines().count() >= 2, "{sql}: {parquet}");
+        assert_eq!(parquet, json, "{sql}");
+    }
+}
+
+#[test]
+fn parameters_choose_the_rows() {
+    let world = World::new(&[Format::Parquet]);
+    let first = world.rows(&["top_gainers", "--param", "limit=1"]);
+    assert_eq!(first.len(), 1);
+    let day =
+        ["vwap_by_hour", "--param", "from=2024-08-09", "--param", "to=2024-08-09", "--param", &format!("symbol={ETH}")];
+    let found = world.rows(&day);
+    assert_eq!((found.len(), found[0][1].as_str(), found[0][4].as_str()), (1, "00", "8"), "{found:?}");
+    assert_eq!(
+        world
+            .rows(&[
+                "price_history",
+                "--param",
+                &format!("symbol={BTC}"),
+                "--param",
+                "from=2030-01-01",
+                "--param",
+                "to=2030-01-01"
+            ])
+            .len(),
+        0
+    );
+}
+
+#[test]
+fn an_empty_lake_has_every_table_and_no_row() {
+    let world = World::empty();
+    for query in queries::all() {
+        let found = world.rows(&[query.name]);
+        // A count of nothing is a row.
+        assert!(found.is_empty() || query.name == "correlation", "{}: {found:?}", query.name);
+    }
+}
