@@ -45,6 +45,11 @@ pub enum Command {
     /// Make the lake's tables known to Athena, Trino and their like
     #[command(subcommand)]
     Catalog(CatalogCommand),
+    /// Write the lake once more, in fewer and larger objects
+    Compact(CompactArgs),
+    /// Take old partitions out of the lake
+    #[command(subcommand)]
+    Lake(LakeCommand),
 }
 
 #[derive(Debug, Args)]
@@ -263,6 +268,42 @@ pub struct CatalogApplyArgs {
     /// Define a crawler with this role, too; the tables do not need one
     #[arg(long, value_name = "ROLE")]
     pub crawler_role: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct CompactArgs {
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// Take days that ended at least this long ago
+    #[arg(long, value_name = "TIME", default_value = "2h")]
+    pub settled: harness::Duration,
+    /// Begin further objects when the rows of those under way hold this much memory
+    #[arg(long, value_name = "SIZE", default_value = "128MiB")]
+    pub memory: harness::ByteSize,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum LakeCommand {
+    /// Delete the objects of days that ended long ago; their claims stay
+    Expire(ExpireArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ExpireArgs {
+    #[command(flatten)]
+    pub lake: LakeArgs,
+    /// Days that ended longer ago than this, such as 90d
+    #[arg(long, value_name = "AGE")]
+    pub older_than: harness::Duration,
+    /// Only this table; may be repeated [default: all but bars]
+    #[arg(long, value_name = "NAME")]
+    pub table: Vec<String>,
+    /// Show what is old, and delete nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the lifecycle rules by which S3 does the same by itself, and delete nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    pub lifecycle: bool,
 }
 
 #[derive(Debug, Subcommand)]

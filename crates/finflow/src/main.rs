@@ -2,7 +2,9 @@
 
 mod catalog;
 mod cli;
+mod compact;
 mod doctor;
+mod expire;
 mod feeds;
 mod lake_args;
 mod query;
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::main(args),
         Command::Feeds(args) => feeds::main(args.command),
         Command::Catalog(command) => catalog::main(command),
+        Command::Compact(args) => compact::main(&args),
+        Command::Lake(command) => expire::main(command),
     }
 }
 

@@ -72,14 +72,16 @@ async fn run(args: &VerifyArgs, plan: Plan) -> anyhow::Result<Report> {
     let mut audit = Audit::open(lake.s3.clone(), lake.paths.clone()).await.context("list the claims")?;
     let mut sources = audit.sources();
     anyhow::ensure!(!sources.is_empty(), "there is no claim: no store has written to this bucket and prefix");
+    // Metrics follow from all events before them, some of which are not there any more.
+    let with_metrics = !args.no_metrics && audit.expired() == 0;
     // The metrics say with which settings they were made.
     sources.sort_by_key(|source| source.topic != plan.metrics);
     let bar = progress(audit.claims());
     let (mut stored, mut rebuild, mut broken) = (Stored::default(), None, Vec::new());
     for source in &sources {
-        if source.topic == plan.metrics && !args.no_metrics {
+        if source.topic == plan.metrics && with_metrics {
             check(&mut audit, source, &bar, &mut broken, |_, row| stored.push(&row.json)).await?;
-        } else if source.topic == plan.events && !args.no_metrics {
+        } else if source.topic == plan.events && with_metrics {
             let rebuild = rebuild.get_or_insert_with(|| Rebuild::new(chosen(&plan.options, &stored)));
             let mut end = 0;
             check(&mut audit, source, &bar, &mut broken, |claim, row| {
@@ -161,6 +163,12 @@ impl Report {
         println!("claims       {} of {} partitions", lake.claims, lake.partitions);
         println!("rows         {} in {} objects", lake.rows, lake.objects);
         println!("besides      {} skips, {} markers, {} lost to retention", lake.skips, lake.markers, lake.lost);
+        if lake.expired > 0 {
+            println!(
+                "expired      {} rows; metrics are not compared, since some of their events are gone",
+                lake.expired
+            );
+        }
         if let Some(Counts { rebuilt, compared, open, ahead, behind, other_settings, split }) = metrics {
             println!(
                 "metrics      {rebuilt} windows rebuilt, {compared} compared, {open} open, {ahead} of events not stored \

@@ -2,16 +2,20 @@
 //!
 //! The exactly-once protocol stands on two properties of it: [`Bucket::put_new`] lets exactly one of any number of
 //! writers create a key, for ever, and [`Bucket::list`] and [`Bucket::get`] see every write that was answered.
-//! There is no delete and no overwrite: nothing in the lake may ever use one.
+//! There is no delete and no overwrite: nothing that writes the lake may ever use one ([`crate::expire`] has its own).
 
 use std::collections::BTreeMap;
 use std::future::Future;
 
 use bytes::Bytes;
 
+#[cfg(test)]
+mod dying;
 mod error;
 mod memory;
 
+#[cfg(test)]
+pub(crate) use dying::Dying;
 pub use error::{BucketError, Trouble};
 pub use memory::Memory;
 

@@ -150,7 +150,7 @@ impl<B: Bucket, L: Log> Chain<B, L> {
     }
 
     /// Whether the claim in the chain is this one now. `false`: another is in its place.
-    async fn claim(&self, claim: &Claim) -> Result<bool, ChainError> {
+    pub(crate) async fn claim(&self, claim: &Claim) -> Result<bool, ChainError> {
         let key = self.paths.claim(&self.source, claim.start);
         let body = Bytes::from(claim.to_json());
         let object = Object { body: body.clone(), content_type: "application/json", ..Object::default() };
@@ -203,7 +203,7 @@ impl<B: Bucket, L: Log> Chain<B, L> {
     }
 
     /// Indexes of the claimed objects that are not stored, wholly or (one object per message) in part.
-    async fn missing(&self, claim: &Checked) -> Result<Vec<usize>, ChainError> {
+    pub(crate) async fn missing(&self, claim: &Checked) -> Result<Vec<usize>, ChainError> {
         let mut missing = BTreeSet::new();
         let mut under_way = FuturesUnordered::new();
         for index in 0..claim.claim.objects.len() {

@@ -4,6 +4,7 @@
 //! <prefix>/trades/dt=2024-08-08/hour=23/raw-market-data~Vw3…Q-0-00000000000000000000-00000000000000000099.jsonl.gz
 //!          table  partition             topic           uuid  p start                end
 //! <prefix>/_claims/raw-market-data~Vw3…Q/0/9223372036854775807                     the claim that starts at offset 0
+//! <prefix>/_expired/trades/dt=2024-08-08                                          objects of that day were deleted, wished so
 //! ```
 //!
 //! The topic's UUID is part of every name, so a topic that was deleted and made again never meets the claims of its
@@ -75,6 +76,16 @@ impl Paths {
     /// The object used to find out whether the store honours `If-None-Match`.
     pub fn probe(&self) -> String {
         format!("{}_claims/_probe", self.prefix)
+    }
+
+    /// The root of the same rows in larger objects; see [`crate::compact`].
+    pub fn compact(&self) -> Self {
+        Self { prefix: format!("{}compact/", self.prefix) }
+    }
+
+    /// Says that objects of a partition, such as `trades/dt=2024-08-08`, were deleted because they were old.
+    pub fn expired(&self, partition: &str) -> String {
+        format!("{}_expired/{partition}", self.prefix)
     }
 
     /// The full key of something that a claim names.

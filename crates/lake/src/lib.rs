@@ -7,14 +7,16 @@
 //! claim; [`Sealed::encode`] makes the bytes; [`Chain::store`] claims, then writes. A restart begins with
 //! [`Chain::locate`], and an unfinished claim is finished by an [`Adoption`].
 //!
-//! **Invariants:** nothing here overwrites or deletes an object; no venue's format is known here; no clock is read.
+//! **Invariants:** nothing here overwrites an object, and nothing but [`expire`] deletes one; no venue's format is known here; no clock is read.
 
 mod adoption;
 pub mod bucket;
 pub mod catalog;
 mod chain;
 pub mod claim;
+pub mod compact;
 mod config;
+pub mod expire;
 mod format;
 mod layout;
 mod patient;

@@ -1,5 +1,6 @@
 //! A range of offsets while it is read: the rows by object, and what the claim will say about every offset.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::claim::{Claim, ClaimedObject, Kind, OFFSET};
@@ -77,7 +78,7 @@ pub struct Range {
     next: i64,
     digest: Digest,
     runs: Runs,
-    skips: BTreeMap<Skip, u64>,
+    skips: BTreeMap<Cow<'static, str>, u64>,
     markers: u64,
     slots: Slots,
     rows: u64,
@@ -122,33 +123,58 @@ impl Range {
         self.next = record.offset + 1;
         self.digest.add(record);
         match row::read(self.feed, record) {
-            Ok(Placed { dir, row, event_time }) => {
-                if dir.table().grain() != Grain::Year {
-                    let (first, last) = self.span.unwrap_or((event_time, event_time));
-                    self.span = Some((first.min(event_time), last.max(event_time)));
-                }
-                let at =
-                    Coordinates { topic: &self.source.topic, partition: self.source.partition, offset: record.offset };
-                let (index, slot) = self.slots.of(dir);
-                slot.rows.push(&row, at);
-                let size_bytes = slot.rows.size_bytes();
-                self.size_bytes += size_bytes - slot.size_bytes;
-                slot.size_bytes = size_bytes;
-                if slot.count == 0 {
-                    slot.first = record.offset;
-                }
-                slot.count += 1;
-                self.rows += 1;
-                slot.last = record.offset;
-                self.runs.push(Target::Object(index), 1);
-                Pushed::Row(dir.table())
+            Ok(placed) => {
+                self.place(record.offset, &placed);
+                Pushed::Row(placed.dir.table())
             }
             Err(reason) => {
-                *self.skips.entry(reason).or_default() += 1;
-                self.runs.push(Target::Skip, 1);
+                self.pass_over(Cow::Borrowed(reason));
                 Pushed::Skip(reason)
             }
         }
+    }
+
+    /// Takes a row that the lake has already, in the form that it has there. Offsets must come in order.
+    pub(crate) fn take(&mut self, offset: i64, json: &[u8], placed: &Placed) {
+        self.pass_to(offset, json);
+        self.place(offset, placed);
+    }
+
+    /// Takes an offset that is known to have no row. Offsets must come in order.
+    pub(crate) fn skip(&mut self, offset: i64, reason: &str) {
+        self.pass_to(offset, reason.as_bytes());
+        self.pass_over(Cow::Owned(reason.to_owned()));
+    }
+
+    fn pass_to(&mut self, offset: i64, value: &[u8]) {
+        self.skip_to(offset);
+        self.next = offset + 1;
+        self.digest.add(&Record { offset, timestamp_ms: 0, key: None, value: Some(value), headers: &[] });
+    }
+
+    fn place(&mut self, offset: i64, Placed { dir, row, event_time }: &Placed) {
+        if dir.table().grain() != Grain::Year {
+            let (first, last) = self.span.unwrap_or((*event_time, *event_time));
+            self.span = Some((first.min(*event_time), last.max(*event_time)));
+        }
+        let at = Coordinates { topic: &self.source.topic, partition: self.source.partition, offset };
+        let (index, slot) = self.slots.of(*dir);
+        slot.rows.push(row, at);
+        let size_bytes = slot.rows.size_bytes();
+        self.size_bytes += size_bytes - slot.size_bytes;
+        slot.size_bytes = size_bytes;
+        if slot.count == 0 {
+            slot.first = offset;
+        }
+        slot.count += 1;
+        self.rows += 1;
+        slot.last = offset;
+        self.runs.push(Target::Object(index), 1);
+    }
+
+    fn pass_over(&mut self, reason: Cow<'static, str>) {
+        *self.skips.entry(reason).or_default() += 1;
+        self.runs.push(Target::Skip, 1);
     }
 
     /// Says that Kafka has no record between the last one and `offset`.
@@ -220,7 +246,7 @@ impl Range {
         claim.records = self.digest.records;
         claim.crc32c = self.digest.crc32c;
         claim.objects = self.slots.all.iter().map(object).collect();
-        claim.skips = self.skips.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect();
+        claim.skips = self.skips.into_iter().map(|(reason, count)| (reason.into_owned(), count)).collect();
         claim.markers = self.markers;
         claim.runs = self.runs.encode();
         let slots = self.slots.all.into_iter().enumerate().map(|(index, slot)| (index, slot.rows)).collect();

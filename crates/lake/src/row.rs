@@ -4,7 +4,7 @@ use std::io::Write;
 
 use aws_smithy_types::base64;
 use market::{Alert, Event, Metrics, Reason};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::table::{Dir, Table, write_number};
 
@@ -50,7 +50,7 @@ pub enum Row {
 }
 
 /// What no consumer could use, kept whole: the original bytes are in base64, since they may be anything.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// When the broker took the dead letter.
     pub(crate) time: i64,
@@ -117,6 +117,22 @@ pub fn read(feed: Feed, record: &Record<'_>) -> Result<Placed, Skip> {
         }
     };
     Ok(Placed { dir: Dir::of(table, event_time), row, event_time })
+}
+
+/// A row of the lake, from the form that it has in JSON lines.
+pub(crate) fn restore(table: Table, json: &[u8]) -> Result<Placed, String> {
+    if table == Table::DeadLetters {
+        let letter: DeadLetter = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let event_time = letter.time;
+        return Ok(Placed { dir: Dir::of(table, event_time), row: Row::DeadLetter(letter), event_time });
+    }
+    let feed = match table {
+        Table::Metrics => Feed::Metrics,
+        Table::Alerts => Feed::Alerts,
+        _ => Feed::Raw,
+    };
+    let record = Record { offset: 0, timestamp_ms: 0, key: None, value: Some(json), headers: &[] };
+    read(feed, &record).map_err(str::to_owned)
 }
 
 impl Row {

@@ -20,6 +20,7 @@ use crate::bucket::{Bucket, BucketError, Head, Object, Put, Trouble};
 use crate::config::S3Config;
 use crate::layout::Paths;
 
+mod delete;
 mod error;
 mod read;
 

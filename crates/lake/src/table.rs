@@ -109,6 +109,29 @@ impl Dir {
     pub fn table(self) -> Table {
         self.table
     }
+
+    /// The day or year that it belongs to, which is what expires as a whole: `trades/dt=2024-08-08`.
+    pub fn part(self) -> String {
+        let path = self.to_string();
+        path.split_once("/hour=").map_or(path.clone(), |(day, _)| day.to_owned())
+    }
+
+    /// The first moment after that day or year, in nanoseconds since 1970 UTC.
+    pub fn part_ends_at(self) -> i128 {
+        let days = match self.table.grain() {
+            Grain::Hour => i64::from(self.unit).div_euclid(24) + 1,
+            Grain::Day => i64::from(self.unit) + 1,
+            Grain::Year => days_before_year(self.unit + 1),
+        };
+        i128::from(days) * 24 * i128::from(NS_PER_HOUR)
+    }
+}
+
+/// Days from 1970 to the first of January, both UTC.
+fn days_before_year(year: i32) -> i64 {
+    let leaps = |year: i64| year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let before = i64::from(year) - 1;
+    (i64::from(year) - 1970) * 365 + leaps(before) - leaps(1969)
 }
 
 fn date(days_since_1970: i64) -> Date {
@@ -173,6 +196,22 @@ mod tests {
         assert_eq!(Dir::of(Table::Bars, -157_420_800_000_000_000).to_string(), "bars/year=1965");
         assert_eq!(Dir::of(Table::Trades, i64::MIN).to_string(), "trades/dt=1677-09-21/hour=00");
         assert_eq!(Dir::of(Table::Bars, i64::MAX).to_string(), "bars/year=2262");
+    }
+
+    #[test]
+    fn a_day_or_a_year_ends_when_the_next_begins() {
+        let ends = |table, time| Dir::of(table, time).part_ends_at();
+        for table in Table::ALL {
+            for time in [AUG_8_2355, -1, 0, 951_782_400_000_000_000, -2_208_988_800_000_000_000] {
+                let dir = Dir::of(table, time);
+                let end = i64::try_from(dir.part_ends_at()).unwrap();
+                assert_eq!(Dir::of(table, end - 1).part(), dir.part(), "{dir}");
+                assert_ne!(Dir::of(table, end).part(), dir.part(), "{dir}");
+            }
+        }
+        assert_eq!(Dir::of(Table::Trades, AUG_8_2355).part(), "trades/dt=2024-08-08");
+        assert_eq!(ends(Table::Trades, AUG_8_2355), 1_723_161_600_000_000_000);
+        assert!(ends(Table::Bars, i64::MAX) > i128::from(i64::MAX), "a year beyond the last moment has its end, too");
     }
 
     #[test]

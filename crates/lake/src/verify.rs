@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::bucket::{Bucket, BucketError, list_all};
 use crate::chain::MISSING;
 use crate::claim::{Checked, Claim, Kind};
+use crate::expire;
 use crate::layout::{Paths, Source};
 use crate::read::read_object;
 use crate::runs::Target;
@@ -34,6 +35,8 @@ pub struct Audit<B> {
     chains: BTreeMap<Source, Vec<i64>>,
     /// Keys of objects that a claim names.
     named: HashSet<String>,
+    /// Partitions of which objects were deleted on purpose.
+    expired: HashSet<String>,
     pub differences: Vec<Difference>,
     pub counts: Counts,
 }
@@ -49,6 +52,8 @@ pub struct Counts {
     pub markers: u64,
     /// Offsets that Kafka dropped before they were stored, as claims and objects say themselves.
     pub lost: u64,
+    /// Rows that were deleted with their partitions because they were old.
+    pub expired: u64,
 }
 
 /// A row as it was read.
@@ -91,6 +96,7 @@ impl<B: Bucket> Audit<B> {
         let mut audit = Self {
             chains: BTreeMap::new(),
             named: HashSet::new(),
+            expired: HashSet::new(),
             differences: Vec::new(),
             counts: Counts::default(),
             bucket,
@@ -104,7 +110,13 @@ impl<B: Bucket> Audit<B> {
             }
         }
         audit.chains.values_mut().for_each(|starts| starts.sort_unstable());
+        audit.expired = expire::expired(&audit.bucket, &audit.paths).await?;
         Ok(audit)
+    }
+
+    /// Partitions of which objects were deleted because they were old.
+    pub fn expired(&self) -> usize {
+        self.expired.len()
     }
 
     pub fn sources(&self) -> Vec<Source> {
@@ -193,6 +205,7 @@ impl<B: Bucket> Audit<B> {
             let (key, offsets, body) = answer?;
             match body {
                 Some(body) => self.object(source, &key, &offsets, body, &mut rows).await?,
+                None if self.is_expired(&key) => self.counts.expired += offsets.len() as u64,
                 None => {
                     let rows = offsets.len() as u64;
                     self.differences.push(Difference::Missing { key: key.clone(), rows, is_last });
@@ -202,6 +215,10 @@ impl<B: Bucket> Audit<B> {
         }
         rows.sort_by_key(|row: &StoredRow| row.offset);
         Ok(rows)
+    }
+
+    fn is_expired(&self, key: &str) -> bool {
+        self.paths.parse(key).is_some_and(|(dir, _)| self.expired.contains(&dir.part()))
     }
 
     /// Compares the rows of one object with the offsets that it must hold.

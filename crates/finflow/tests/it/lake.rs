@@ -10,7 +10,8 @@ pub fn objects(state: &Path, table: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     walk(&state.join("s3/finflow"), &mut found);
     let folder = format!("/{table}/");
-    found.retain(|path| path.to_string_lossy().contains(&folder) && !path.to_string_lossy().contains("/_claims/"));
+    let is_object = |path: &str| path.contains(&folder) && !path.contains("/_claims/") && !path.contains("/_expired/");
+    found.retain(|path| is_object(&path.to_string_lossy()));
     found.sort();
     found
 }

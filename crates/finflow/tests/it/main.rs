@@ -9,6 +9,7 @@ mod deploy;
 mod disk;
 mod docs;
 mod doctor;
+mod expire;
 mod faults;
 mod feeds;
 mod finflow;

@@ -35,6 +35,13 @@ impl Memory {
     }
 }
 
+impl crate::expire::Delete for Memory {
+    async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.remove(key);
+        Ok(())
+    }
+}
+
 impl Bucket for Memory {
     async fn put_new(&self, key: &str, object: Object) -> Result<Put, BucketError> {
         let mut objects = self.lock();
