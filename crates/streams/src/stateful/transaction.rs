@@ -315,6 +315,11 @@ fn connect(env: &Env, kafka: &KafkaConfig, id: &str, timeout: Duration) -> Resul
         .set("delivery.report.only.error", "true")
         // The whole batch is handed over at once and committed at once: waiting for more would be waiting for nothing.
         .set("linger.ms", "0");
+    // The coordinator may still be ending the transaction before: the first request of the next one is then asked again after
+    // this, which librdkafka doubles each time. Its default is most of what a commit takes.
+    if config.get("retry.backoff.ms").is_none() {
+        config.set("retry.backoff.ms", "5");
+    }
     let context = Deliveries {
         logs: env.logs("transactions"),
         first_failure: std::sync::Mutex::default(),
