@@ -35,20 +35,20 @@ measure() {
   done
 }
 
-# NAME COUNT PARTITIONS: two at once, which share the partitions, until both have ended.
+# NAME COUNT PARTITIONS: two at once, which share the partitions; the rate from the first record of the earlier one on.
 together() {
-  local name=$1 count=$2 begun group=$1-two-$RANDOM
+  local name=$1 count=$2 group=$1-two-$RANDOM
   kafka_topic --delete --topic "$name-state"
   kafka_topic --create --topic "$name-state" --partitions "$3" --config cleanup.policy=compact
-  begun=$(date +%s.%N)
   stage "$name" "$group" --set "transactional_id=$group-a" >"$peers/tmp/two-a" &
   stage "$name" "$group" --set "transactional_id=$group-b" >"$peers/tmp/two-b"
   wait
-  python3 - "$begun" "$(date +%s.%N)" "$count" "$peers/tmp/two-a" "$peers/tmp/two-b" <<'P'
+  python3 - "$count" "$peers/tmp/two-a" "$peers/tmp/two-b" <<'P'
 import json, sys
-begun, ended, count = map(float, sys.argv[1:4])
-shares = [json.loads(open(f).read().strip().splitlines()[-1])["msgs"] for f in sys.argv[4:]]
-print(json.dumps({"two processes": {"wall_s": round(ended - begun, 2), "msgs_per_s": round(count / (ended - begun)), "shares": shares}}))
+both = [json.loads(open(f).read().strip().splitlines()[-1]) for f in sys.argv[2:]]
+wall = max(one["wall_s"] for one in both)
+shares = {"wall_s": [round(one["wall_s"], 2) for one in both], "msgs": [one["msgs"] for one in both]}
+print(json.dumps({"two processes": {"msgs_per_s": round(int(sys.argv[1]) / wall), **shares}}))
 P
 }
 
@@ -57,7 +57,8 @@ for what in "${@:-partitions history symbols processes}"; do for part in $what; 
   partitions) for n in 1 3 6 12; do input "p$n" "$n" 50 2000000 && measure "p$n" 2000000 "$n"; done ;;
   history) for m in 1 10; do input "h$m" 3 50 ${m}000000 && measure "h$m" ${m}000000 3; done ;;
   symbols) input s10000 3 10000 2000000 && measure s10000 2000000 3 ;;
-  processes) input two 6 50 4000000 && measure two 4000000 6 && for _ in 1 2 3; do together two 4000000 6; done ;;
+  # Enough symbols and partitions that each process gets about half.
+  processes) input two 12 200 6000000 && measure two 6000000 12 && for _ in 1 2 3; do together two 6000000 12; done ;;
   esac
 done; done
 tail -n +"$first" "$results" | python3 "$root/bench/table.py"
