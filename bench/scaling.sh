@@ -5,6 +5,7 @@
 trap '"$peers/down.sh" >/dev/null 2>&1 || true' EXIT
 "$peers/broker/kafka.sh" start; "$peers/s3/s3.sh" start
 results=$peers/results.jsonl
+run=$RANDOM # the broker keeps the topics of earlier runs
 first=$(($(wc -l <"$results") + 1))
 
 kafka_topic() { java -XX:TieredStopAtLevel=1 -cp "$peers/broker/libs/*" org.apache.kafka.tools.TopicCommand --bootstrap-server "$brokers" "$@" >/dev/null 2>&1; }
@@ -54,11 +55,11 @@ P
 
 for what in "${@:-partitions history symbols processes}"; do for part in $what; do
   case $part in
-  partitions) for n in 1 3 6 12; do input "p$n" "$n" 50 2000000 && measure "p$n" 2000000 "$n"; done ;;
-  history) for m in 1 10; do input "h$m" 3 50 ${m}000000 && measure "h$m" ${m}000000 3; done ;;
-  symbols) input s10000 3 10000 2000000 && measure s10000 2000000 3 ;;
+  partitions) for n in 1 3 6 12; do input "p$n-$run" "$n" 50 2000000 && measure "p$n-$run" 2000000 "$n"; done ;;
+  history) for m in 1 10; do input "h$m-$run" 3 50 ${m}000000 && measure "h$m-$run" ${m}000000 3; done ;;
+  symbols) input "s10000-$run" 3 10000 2000000 && measure "s10000-$run" 2000000 3 ;;
   # Enough symbols and partitions that each process gets about half.
-  processes) input two 12 200 6000000 && measure two 6000000 12 && for _ in 1 2 3; do together two 6000000 12; done ;;
+  processes) input "one-$run" 12 200 6000000 && measure "one-$run" 6000000 12 && for _ in 1 2 3; do together "one-$run" 6000000 12; done ;;
   esac
 done; done
 tail -n +"$first" "$results" | python3 "$root/bench/table.py"
