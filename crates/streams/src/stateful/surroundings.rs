@@ -53,8 +53,8 @@ pub(super) fn check_state(service: &str, settings: &Settings, found: i32, partit
         let Settings { input, changelog, .. } = settings;
         let steps = meta::steps(service, partitions.max(found));
         bail!(
-            "{input} had {found} partitions when the state in {changelog} was written and has {partitions} now: keys have \
-             moved between partitions, and with them their records, but not their state. {steps}"
+            "{changelog} holds the state of {found} partitions of {input}, which has {partitions} now: keys have moved between \
+             partitions, and with them their records, but not their state. {steps}"
         );
     }
     Ok(())

@@ -82,7 +82,7 @@ fn an_input_that_has_grown() {
     grow(&kit, &topics.input, 3);
     refused(&kit, &topics, "must have as many as each other");
     grow(&kit, &topics.changelog, 3);
-    refused(&kit, &topics, "had 2 partitions");
+    refused(&kit, &topics, "holds the state of 2 partitions");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn a_partition_without_state_does_not_hide_the_state_of_others() {
     drain(&kit, &topics).unwrap();
     grow(&kit, &topics.input, 4);
     grow(&kit, &topics.changelog, 4);
-    refusal(drain(&kit, &topics), "had 3 partitions when the state");
+    refusal(drain(&kit, &topics), "holds the state of 3 partitions");
 }
 
 #[test]
