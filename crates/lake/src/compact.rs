@@ -18,7 +18,7 @@ use thiserror::Error;
 use tracing::info;
 
 use crate::bucket::{Bucket, BucketError, list_all};
-use crate::chain::{Chain, ChainError, Log, Stored};
+use crate::chain::{Chain, ChainError, Stored, Unasked};
 use crate::claim::{Checked, Claim, Kind};
 use crate::expire;
 use crate::format::Format;
@@ -86,19 +86,6 @@ pub struct Compactor<B> {
     expired: std::collections::HashSet<String>,
     /// Starts of the claims of each chain, ascending, without the last: its objects may still be under way.
     chains: BTreeMap<Source, Vec<i64>>,
-}
-
-/// The lake's chains are immutable: whatever UUID a topic has now, theirs are what they were.
-struct Unasked(String);
-
-impl Log for Unasked {
-    async fn topic_id(&self, _topic: &str) -> Result<String, ChainError> {
-        Ok(self.0.clone())
-    }
-
-    async fn watermarks(&self, _source: &Source) -> Result<(i64, i64), ChainError> {
-        Ok((0, i64::MAX))
-    }
 }
 
 /// What follows in the compacted chain.

@@ -31,7 +31,7 @@ pub mod verify;
 
 pub use adoption::{Adoption, Progress};
 pub use bucket::{Bucket, BucketError, Trouble};
-pub use chain::{Chain, ChainError, Log, MISSING, Next, ROWS, Stored};
+pub use chain::{Chain, ChainError, Log, MISSING, Next, ROWS, Stored, Unasked};
 pub use claim::{Checked, Claim};
 pub use config::{S3_DOCS, S3Config};
 pub use format::Format;

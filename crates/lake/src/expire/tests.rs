@@ -1,27 +1,15 @@
 use super::*;
 use crate::bucket::{Dying, Memory};
 use crate::verify::Audit;
-use crate::{Chain, Feed, Format, Log, Next, Range, Record};
+use crate::{Chain, Feed, Format, Next, Range, Record, Unasked};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 /// The end of 1970-01-03.
 const BEFORE: i64 = 3 * DAY_NS;
 
-#[derive(Clone)]
-struct Still;
-
-impl Log for Still {
-    async fn topic_id(&self, _topic: &str) -> Result<String, ChainError> {
-        Ok("id".to_owned())
-    }
-
-    async fn watermarks(&self, _source: &Source) -> Result<(i64, i64), ChainError> {
-        Ok((0, 100))
-    }
-}
-
-fn chain(bucket: &Memory) -> Chain<Memory, Still> {
-    Chain::new(bucket.clone(), Still, Paths::new("lake"), Source::new("raw", "id", 0), "w".to_owned())
+fn chain(bucket: &Memory) -> Chain<Memory, Unasked> {
+    let log = Unasked("id".to_owned());
+    Chain::new(bucket.clone(), log, Paths::new("lake"), Source::new("raw", "id", 0), "w".to_owned())
 }
 
 /// Claims of two trades each: one late of 1970-01-01, and one of 1970-01-01, -02, … as claim follows claim. At the end a bar of 1970.
