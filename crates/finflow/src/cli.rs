@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::lake_args::LakeArgs;
+use crate::lake_args::{Folder, LakeArgs};
 use crate::up::speed::Speed;
 
 #[derive(Debug, Parser)]
@@ -85,12 +85,8 @@ pub struct UpArgs {
     /// Use this S3 in place of the embedded one (keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)
     #[arg(long, value_name = "URL")]
     pub s3_endpoint: Option<String>,
-    /// Bucket of the lake [default: finflow]
-    #[arg(long, value_name = "NAME")]
-    pub bucket: Option<String>,
-    /// Folder inside the bucket
-    #[arg(long, value_name = "PREFIX")]
-    pub prefix: Option<String>,
+    #[command(flatten)]
+    pub folder: Folder,
     /// Run the feed to its end, close the windows, flush, print a summary and exit
     #[arg(long)]
     pub once: bool,

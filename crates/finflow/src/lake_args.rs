@@ -7,7 +7,27 @@ use clap::Args;
 use harness::Secret;
 use lake::{Paths, S3, S3Config};
 
-use crate::settings::Settings;
+use crate::settings::{Pairs, Settings};
+
+/// Where in an S3 the lake lies.
+#[derive(Clone, Debug, Args)]
+pub struct Folder {
+    /// Bucket of the lake [default: finflow]
+    #[arg(long, value_name = "NAME")]
+    pub bucket: Option<String>,
+    /// Folder inside the bucket
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+}
+
+impl Folder {
+    /// Settings of `store`, for what was given.
+    pub fn settings(&self, endpoint: Option<&String>) -> Pairs {
+        let given =
+            [("s3.endpoint", endpoint), ("s3.bucket", self.bucket.as_ref()), ("s3.prefix", self.prefix.as_ref())];
+        given.into_iter().filter_map(|(key, value)| Some((key, value?.clone()))).collect()
+    }
+}
 
 #[derive(Clone, Debug, Args)]
 pub struct LakeArgs {
@@ -17,12 +37,8 @@ pub struct LakeArgs {
     /// The S3 to ask (keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)
     #[arg(long, value_name = "URL")]
     pub s3_endpoint: Option<String>,
-    /// Bucket of the lake [default: finflow]
-    #[arg(long, value_name = "NAME")]
-    pub bucket: Option<String>,
-    /// Folder inside the bucket
-    #[arg(long, value_name = "PREFIX")]
-    pub prefix: Option<String>,
+    #[command(flatten)]
+    pub folder: Folder,
     /// YAML file with one section per stage, as in docs/config.md: the lake is that of `store`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -42,10 +58,8 @@ impl LakeArgs {
 
     /// The settings of the store, whose lake it is.
     pub fn store(&self) -> anyhow::Result<store::Config> {
-        let mut settings = Settings { file: self.config.as_deref(), ..Settings::default() };
-        settings.own.extend(self.s3_endpoint.iter().map(|endpoint| ("s3.endpoint", endpoint.clone())));
-        settings.own.extend(self.bucket.iter().map(|bucket| ("s3.bucket", bucket.clone())));
-        settings.own.extend(self.prefix.iter().map(|prefix| ("s3.prefix", prefix.clone())));
+        let own = self.folder.settings(self.s3_endpoint.as_ref());
+        let settings = Settings { file: self.config.as_deref(), own, ..Settings::default() };
         Ok(settings.load::<store::Config>("store")?.config)
     }
 

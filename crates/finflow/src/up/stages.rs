@@ -30,9 +30,7 @@ impl Configs {
     pub fn load(args: &UpArgs, host: &Loaded<Tool>) -> anyhow::Result<Configs> {
         let stage = |n: u16| settings(args, host, n);
         let mut store = stage(3);
-        store.own.extend(args.s3_endpoint.iter().map(|endpoint| ("s3.endpoint", endpoint.clone())));
-        store.own.extend(args.bucket.iter().map(|bucket| ("s3.bucket", bucket.clone())));
-        store.own.extend(args.prefix.iter().map(|prefix| ("s3.prefix", prefix.clone())));
+        store.own.extend(args.folder.settings(args.s3_endpoint.as_ref()));
         if !args.once {
             // Somebody is looking: objects appear while they look, small as they are.
             store.own.push(("rotate.interval", "5s".to_owned()));

@@ -93,14 +93,11 @@ fn the_demo_runs_until_ctrl_c_and_goes_on_the_next_time() {
     }
 }
 
-/// A venue that trades all the time, until the run is stopped: its bars are on the page, its trades in the lake.
-#[test]
-fn a_live_venue_is_on_the_page_as_it_trades() {
-    let state = State::new();
+/// Trades twenty times a second, for as long as the runtime lives.
+fn trading_venue() -> (FakeVenue, tokio::runtime::Runtime) {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let venue = runtime.block_on(FakeVenue::start(Kind::Binance));
-    let feed = format!("binance?symbols=BINANCE:BTCUSDT&url={}", venue.url());
     runtime.spawn({
         let venue = venue.clone();
         async move {
@@ -110,6 +107,14 @@ fn a_live_venue_is_on_the_page_as_it_trades() {
             }
         }
     });
+    (venue, runtime)
+}
+
+/// A venue that trades all the time, until the run is stopped: its bars are on the page, its trades in the lake.
+#[test]
+fn a_live_venue_is_on_the_page_as_it_trades() {
+    let (state, (venue, _runtime)) = (State::new(), trading_venue());
+    let feed = format!("binance?symbols=BINANCE:BTCUSDT&url={}", venue.url());
     let live = Live::start(&state, &["--feed", &feed]);
     let first = live.bar_after("");
     live.bar_after(&first);
@@ -122,21 +127,9 @@ fn a_live_venue_is_on_the_page_as_it_trades() {
 /// A trade that the venue did not deliver is fetched, and the bar that lacked it is revised while its window is kept.
 #[test]
 fn a_gap_of_a_live_venue_is_filled_and_its_bar_revised() {
-    let state = State::new();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let venue = runtime.block_on(FakeVenue::start(Kind::Binance));
+    let (state, (venue, _runtime)) = (State::new(), trading_venue());
     venue.rest_answers(&[429]);
     let feed = format!("binance?symbols=BINANCE:BTCUSDT&url={}&rest={}", venue.url(), venue.rest_url());
-    runtime.spawn({
-        let venue = venue.clone();
-        async move {
-            loop {
-                venue.trade("BTCUSDT");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    });
     let config = state.path().with_extension("yaml");
     std::fs::write(&config, "aggregate: {lateness: 60s}\n").expect("the file is writable");
     let live = Live::start(&state, &["--feed", &feed, "--config", config.to_str().expect("utf-8")]);
