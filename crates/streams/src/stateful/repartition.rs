@@ -107,7 +107,8 @@ fn finish_old<S: Stage>(
     stage: &mut S,
     from: i32,
 ) -> anyhow::Result<u64> {
-    let settings = Settings { only: Some(from), ..settings.clone() };
+    // A rebuild that is still asked for from some other day would throw away what is to be carried over.
+    let settings = Settings { only: Some(from), rebuild: false, ..settings.clone() };
     env.drain.set();
     let ledger = super::run(env, kafka, &settings, stage).context("fold what is left in the partitions of before")?;
     Ok(ledger.outcomes().sum())

@@ -176,7 +176,7 @@ impl Restorer<'_> {
         if !positions.is_empty() {
             reader.assign(&positions)?;
         }
-        let (begun, mut said) = (world.now(), world.now());
+        let mut said = world.now();
         while !open.is_empty() {
             world.keep_alive();
             if world.since(said) > Duration::from_secs(2) {
@@ -186,9 +186,6 @@ impl Restorer<'_> {
             }
             self.read_some(&mut reader, stage, &mut found, &mut open)?;
         }
-        let read: u64 = found.values().map(|found| found.read).sum();
-        let seconds = world.since(begun).as_secs_f64();
-        tracing::info!(read, partitions = targets.len(), seconds, "state restored");
         Ok(found)
     }
 

@@ -82,6 +82,21 @@ fn three_become_six() {
     assert_went_on(&kit, &topics, 600);
 }
 
+/// It may stand in a file from some other day.
+#[test]
+fn a_rebuild_that_is_asked_for_throws_nothing_away() {
+    let kit = Kit::new();
+    let topics = Topics::new(&kit, 2);
+    kit.send(&topics.input, None, &numbers(0..50));
+    drain(&kit, &topics).unwrap();
+    let settings = Settings { rebuild: true, ..topics.settings("1") };
+    let done = stateful::repartition(&env(), &kit.kafka, &settings, &mut Sum::new(&topics.output), 4).unwrap();
+    assert_eq!((done.folded, done.keys), (0, 7));
+    kit.send(&topics.input, None, &numbers(50..100));
+    drain(&kit, &topics).unwrap();
+    assert_went_on(&kit, &topics, 100);
+}
+
 #[test]
 fn topics_without_state_just_grow() {
     let kit = Kit::new();
