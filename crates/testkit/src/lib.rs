@@ -5,11 +5,13 @@
 //! side on one real server. Fake venues are in [`venues`]. For what a broker shows by luck only there is [`simulation`].
 
 mod fixtures;
+mod fleet;
 mod parts;
 pub mod simulation;
 pub mod venues;
 mod wait;
 
 pub use fixtures::{shared, testdata};
+pub use fleet::Fleet;
 pub use parts::{Brokers, S3};
 pub use wait::{eventually, unique};

@@ -2,13 +2,14 @@
 //! each other and ended. A few of each by default; `make soak-aggregate` has a hundred kills, on Apache Kafka with one and with
 //! three brokers, of which one goes and comes back meanwhile.
 
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::crash::{settings, start_as};
 use super::*;
 use market::window::Outcome;
+use testkit::Fleet;
 
 const SYMBOLS: usize = 12;
 /// Trades per second.
@@ -59,81 +60,15 @@ fn feed(bench: &Bench, seed: u64, stop: &AtomicBool) {
     }
 }
 
-fn signal(child: &Child, name: &str) {
-    assert!(std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
-}
-
-/// The processes of the group, each in a place of its own.
-struct Fleet<'a> {
-    bench: &'a Bench,
-    settings: &'a std::path::Path,
-    /// What all of them say: a pipe that nobody reads would stop them.
-    log: &'a tempfile::NamedTempFile,
-    children: Vec<Child>,
-    rng: fastrand::Rng,
-}
-
-impl Fleet<'_> {
-    fn grow(&mut self) {
-        self.children.push(self.child(self.children.len()));
-    }
-
-    fn child(&self, place: usize) -> Child {
-        let log = std::fs::OpenOptions::new().append(true).open(self.log.path()).unwrap();
-        start_as(self.bench, &format!("{}-{place}", self.bench.group), self.settings, log.into(), false)
-    }
-
-    fn kill_one(&mut self) {
-        let place = self.rng.usize(..self.children.len());
-        self.all_alive();
-        self.children[place].kill().unwrap();
-        self.children[place].wait().unwrap();
-        self.children[place] = self.child(place);
-    }
-
-    /// Drains the last one.
-    fn shrink(&mut self) {
-        let child = self.children.pop().unwrap();
-        signal(&child, "-TERM");
-        assert!(child.wait_with_output().unwrap().status.success(), "{}", self.last_words());
-    }
-
-    /// Stops one for longer than its session, until others have told more, and wakes it up.
-    fn stop_and_wake(&mut self) {
-        let place = self.rng.usize(..self.children.len());
-        signal(&self.children[place], "-STOP");
-        let end = |bench: &Bench| -> i64 {
-            let marks = bench.brokers.admin().watermarks(&bench.output).unwrap();
-            marks.iter().map(|(_, high)| high).sum()
-        };
-        std::thread::sleep(self.bench.session() * 2);
-        let before = end(self.bench);
-        testkit::eventually(PATIENCE, "the others go on", || (end(self.bench) > before).then_some(()));
-        signal(&self.children[place], "-CONT");
-    }
-
-    fn all_alive(&mut self) {
-        let ended = self.children.iter_mut().find_map(|child| child.try_wait().unwrap());
-        assert_eq!(ended, None, "one ended by itself: {}", self.last_words());
-    }
-
-    fn last_words(&self) -> String {
-        let text = std::fs::read_to_string(self.log.path()).unwrap();
-        let lines: Vec<&str> = text.lines().rev().take(20).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
-    }
-
-    fn pause(&mut self, most_ms: u64) {
-        std::thread::sleep(Duration::from_millis(self.rng.u64(..most_ms)));
-    }
-}
-
-impl Drop for Fleet<'_> {
-    fn drop(&mut self) {
-        for child in &mut self.children {
-            child.kill().unwrap();
-        }
-    }
+/// Longer than a session, until the others have told more.
+fn outsleep(bench: &Bench) {
+    let end = || -> i64 {
+        let marks = bench.brokers.admin().watermarks(&bench.output).unwrap();
+        marks.iter().map(|(_, high)| high).sum()
+    };
+    std::thread::sleep(bench.session() * 2);
+    let before = end();
+    testkit::eventually(PATIENCE, "the others go on", || (end() > before).then_some(()));
 }
 
 #[test]
@@ -143,49 +78,12 @@ fn whatever_happens_to_its_processes_each_window_is_told_once() {
     let bench = Bench::new(3);
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), settings(&bench)).unwrap();
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let stop = AtomicBool::new(false);
-    let begun = Instant::now();
-    std::thread::scope(|scope| {
-        scope.spawn(|| feed(&bench, seed, &stop));
-        let _stop = StopAtEnd(&stop);
-        let rng = fastrand::Rng::with_seed(seed);
-        let mut fleet = Fleet { bench: &bench, settings: file.path(), log: &log, children: Vec::new(), rng };
-        fleet.grow();
-        // Five rounds of 1 -> 3 -> 1, or fewer where there are not many kills.
-        let round = kills.div_ceil(5).max(4);
-        for kill in 0..kills {
-            fleet.pause(1_500);
-            match kill % round {
-                1 => (0..2).for_each(|_| fleet.grow()),
-                2 => fleet.stop_and_wake(),
-                3 => (0..2).for_each(|_| fleet.shrink()),
-                _ => {}
-            }
-            fleet.pause(1_500);
-            fleet.kill_one();
-            if kill % 10 == 9 {
-                println!("{} of {kills} kills in {:?}", kill + 1, begun.elapsed());
-            }
-        }
-        fleet.pause(1_500);
-        while !fleet.children.is_empty() {
-            fleet.shrink();
-        }
-    });
+    let start = |place, log| start_as(&bench, &format!("{}-{place}", bench.group), file.path(), log, false);
+    Fleet::new(seed, start).storm(kills, || outsleep(&bench), |stop| feed(&bench, seed, stop));
     let last =
         start_as(&bench, &format!("{}-0", bench.group), file.path(), Stdio::piped(), true).wait_with_output().unwrap();
     assert!(last.status.success(), "{}", String::from_utf8_lossy(&last.stderr));
     assert_balanced(&bench, &Options { lateness_ns: S, ..Options::default() });
-}
-
-/// Ends the feeder even where the test fails: the scope waits for it.
-struct StopAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 /// Each window equals the batch, and every record is folded, a duplicate or late, as a plain computation says.
