@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use bytes::Bytes;
-use flate2::{Compression, GzBuilder};
+use libdeflater::{CompressionLvl, Compressor};
 
 use super::{Body, Coordinates, Rows};
 use crate::row::Row;
@@ -31,14 +31,21 @@ impl Lines {
 /// zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
 
+/// gzip's own default.
+const GZIP_LEVEL: i32 = 6;
+
 impl Packing {
     fn pack(self, text: &[u8]) -> Vec<u8> {
         match self {
+            // In half the time of zlib, and no time and no file name in the header: the bytes depend on the rows alone.
             Packing::Gzip => {
-                // No time and no file name in the header: the bytes depend on the rows alone.
-                let mut gzip = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
-                gzip.write_all(text).expect("writing to memory cannot fail");
-                gzip.finish().expect("writing to memory cannot fail")
+                let level = CompressionLvl::new(GZIP_LEVEL).expect("gzip has this level");
+                let mut gzip = Compressor::new(level);
+                let mut packed = vec![0; gzip.gzip_compress_bound(text.len())];
+                let length = gzip.gzip_compress(text, &mut packed).expect("its own bound is enough");
+                packed.truncate(length);
+                packed.shrink_to_fit();
+                packed
             }
             Packing::Zstd => zstd::bulk::compress(text, ZSTD_LEVEL).expect("writing to memory cannot fail"),
         }
