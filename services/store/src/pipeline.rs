@@ -46,6 +46,8 @@ pub(crate) struct Pipeline<B: Bucket> {
     ticked: Instant,
     /// Read since then.
     unseen_bytes: u64,
+    /// When the first record came, and the CPU time until then.
+    first: Option<(Instant, f64)>,
     summary: Summary,
 }
 
@@ -90,6 +92,7 @@ impl<B: Bucket> Pipeline<B> {
             epoch: 0,
             ticked: Instant::now(),
             unseen_bytes: 0,
+            first: None,
             summary: Summary::default(),
         })
     }
@@ -104,6 +107,9 @@ impl<B: Bucket> Pipeline<B> {
             Err(StoreError::Streams(error)) => return Err(error.into()),
         }
         consumer.close()?;
+        if let Some(first) = self.first {
+            self.summary.took(first);
+        }
         Ok(self.summary)
     }
 
@@ -153,6 +159,8 @@ impl<B: Bucket> Pipeline<B> {
                     return Ok(Polling::Nothing);
                 };
                 self.recent = index;
+                self.summary.msgs += 1;
+                self.first.get_or_insert_with(|| (Instant::now(), harness::cpu_seconds()));
                 self.unseen_bytes += record.value.map_or(0, <[u8]>::len) as u64;
                 Polling::Record { index, then: take(&mut self.partitions[index], &record, &*self.ctx.clock) }
             }

@@ -1,13 +1,20 @@
 //! The store's ledger: what this run stored, per topic and partition.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::work::Receipt;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Summary {
+    /// Records read, those that were read again for a claim of somebody else included.
+    pub msgs: u64,
+    /// Seconds from the first record on, 0 without one.
+    pub wall_s: f64,
+    /// CPU time of the process from the first record on, 0 without one.
+    pub cpu_s_after_first: f64,
     pub objects: u64,
     pub rows: u64,
     pub bytes: u64,
@@ -45,6 +52,12 @@ impl Summary {
                 *partition.skipped.entry(reason.clone()).or_default() += count;
             }
         }
+    }
+
+    /// Fills in what the run took since its first record: when that was, and the CPU time until then.
+    pub(crate) fn took(&mut self, (began, cpu_s): (Instant, f64)) {
+        self.wall_s = began.elapsed().as_secs_f64();
+        self.cpu_s_after_first = harness::cpu_seconds() - cpu_s;
     }
 
     /// The place from which this run reads on.
