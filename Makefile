@@ -98,9 +98,17 @@ soak-simulation: ## A hundred thousand simulated histories of the transactional 
 soak-aggregate: ## A hundred kills of aggregators under load on Apache Kafka, with one and with three brokers (needs ../shared/stack)
 	.ci/soak-aggregate $(KILLS)
 
+.PHONY: soak-store
+soak-store: ## Two hundred kills of stores under load at an S3 with trouble, on Apache Kafka and MinIO (needs ../shared/stack)
+	.ci/soak-store $(KILLS)
+
 .PHONY: bench
 bench: ## CPU, rate and memory of the aggregator next to the floor, and to PEERS="flink-eos streams-eos" if wished (needs ../shared/bench)
 	bench/aggregate.sh $(or $(ROUNDS),3) $(PEERS)
+
+.PHONY: bench-store
+bench-store: ## CPU, rate and memory of the store next to the storage floor (needs ../shared/bench)
+	bench/store.sh $(or $(ROUNDS),3)
 
 .PHONY: bench-latency
 bench-latency: ## Produce to visible at 5,000 messages/s beside Kafka Streams, and what the commit interval trades (needs ../shared/bench)
