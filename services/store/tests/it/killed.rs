@@ -1,70 +1,17 @@
 //! The real binary, killed and stopped at the worst moments.
 
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use testkit::{eventually, unique};
 
+use crate::process::Process;
 use crate::proxy::{Fate, Proxy};
 use crate::world::{LONG, World};
 
-/// A store as a process of its own. Each gets a group of its own, so that every one believes to own every partition:
-/// a restart need not wait for the dead member to be missed, and twins meet at every step.
-struct Process(Child);
-
-impl Process {
-    fn start(world: &World, endpoint: &str, until_end: bool) -> Self {
-        let config = &world.config;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_store"));
-        command.args(["--brokers", &config.kafka.brokers, "--group", &unique("twin"), "--in", &config.input]);
-        command.args(["--s3-endpoint", endpoint, "--bucket", &config.s3.bucket, "--prefix", &config.s3.prefix]);
-        command.args(["--admin", "off", "--log-level", "warn"]);
-        let settings = [
-            format!("metrics={}", config.metrics),
-            format!("alerts={}", config.alerts),
-            format!("dead_letters={}", config.dead_letters),
-            format!("s3.access_key={}", config.s3.access_key),
-            format!("rotate.rows={}", config.rotate.rows),
-            format!("rotate.interval={}", config.rotate.interval),
-        ];
-        for setting in settings {
-            command.args(["--set", &setting]);
-        }
-        if until_end {
-            command.arg("--until-end");
-        }
-        command.env("FINFLOW_S3__SECRET_KEY", config.s3.secret_key.expose());
-        command.stdout(Stdio::null()).current_dir(std::env::temp_dir());
-        Self(command.spawn().expect("the store starts"))
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success(), "SIG{name}");
-    }
-
-    fn has_ended(&mut self) -> bool {
-        self.0.try_wait().expect("the process is ours").is_some()
-    }
-
-    fn kill(mut self) {
-        self.0.kill().expect("SIGKILL");
-        self.0.wait().expect("it ends");
-    }
-
-    fn terminate(mut self) {
-        self.signal("TERM");
-        eventually(LONG, "the store ends", || self.has_ended().then_some(()));
-        assert!(self.0.wait().expect("it ended").success(), "a store that is told to end ends well");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // A test that fails must not leave a store behind.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Each process gets a group of its own, so that every one believes to own every partition: a restart need not wait for
+/// the dead member to be missed, and twins meet at every step.
+fn start(world: &World, endpoint: &str, until_end: bool) -> Process {
+    Process::start(world, endpoint, &unique("twin"), until_end)
 }
 
 fn bound(name: &str, otherwise: usize) -> usize {
@@ -83,7 +30,7 @@ fn two_ranges(name: &str) -> World {
 fn killed_at_each_write_of_the_store() {
     let counted = two_ranges("count");
     let proxy = Proxy::start(&counted.config.s3.endpoint, |_| Fate::Pass);
-    let mut process = Process::start(&counted, &proxy.endpoint, true);
+    let mut process = start(&counted, &proxy.endpoint, true);
     eventually(LONG, "an undisturbed run ends", || process.has_ended().then_some(()));
     counted.assert_exactly_once(&counted.config.input, 0, 80);
     let writes = proxy.writes();
@@ -107,7 +54,7 @@ fn killed_at(write: usize, fate: Fate) {
     let world = two_ranges("kill");
     let plan = move |number| if number == write { fate } else { Fate::Pass };
     let proxy = Proxy::start(&world.config.s3.endpoint, plan);
-    let process = Process::start(&world, &proxy.endpoint, true);
+    let process = start(&world, &proxy.endpoint, true);
     eventually(LONG, "the write is reached", || (proxy.held() > 0).then_some(()));
     process.kill();
     let rows = world.rows().len();
@@ -132,7 +79,7 @@ fn killed_at_random_while_records_come() {
     let mut random = fastrand::Rng::with_seed(7);
     let mut sent = 0;
     for kill in 0..kills {
-        let process = Process::start(&world, &world.config.s3.endpoint, false);
+        let process = start(&world, &world.config.s3.endpoint, false);
         // The first ones die before they are in the group, later ones in the midst of work.
         let lives_ms = if kill % 3 == 0 { random.u64(0..1000) } else { random.u64(1000..5000) };
         let dies = std::time::Instant::now() + Duration::from_millis(lives_ms);
@@ -152,7 +99,7 @@ fn twins_that_are_stopped_and_wake_up() {
     let mut world = World::new("twins", [1, 1, 1, 1]);
     world.config.rotate.rows = 20;
     world.config.rotate.interval = harness::Duration::from_millis(400);
-    let twins = [0, 1].map(|_| Process::start(&world, &world.config.s3.endpoint, false));
+    let twins = [0, 1].map(|_| start(&world, &world.config.s3.endpoint, false));
     let mut random = fastrand::Rng::with_seed(11);
     let mut sent = 0;
     for round in 0..bound("FINFLOW_TEST_KILLS", 12) {

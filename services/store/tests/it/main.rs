@@ -5,5 +5,7 @@ mod basics;
 mod faults;
 mod killed;
 mod operators;
+mod process;
 mod proxy;
+mod soak;
 mod world;

@@ -1,4 +1,4 @@
-//! Stands between a store and its S3 and lets the test decide what becomes of a write.
+//! Stands between a store and its S3 and lets the test decide what becomes of a request.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,8 @@ pub enum Fate {
     LoseAnswer,
     /// An answer of trouble, and nothing is carried out.
     Refuse(u16),
+    /// Carried out and answered, after so many milliseconds.
+    Slow(u64),
 }
 
 type Plan = Box<dyn Fn(usize) -> Fate + Send + Sync>;
@@ -31,6 +33,8 @@ struct Shared {
     target: String,
     writes: AtomicUsize,
     plan: Mutex<Plan>,
+    reads: AtomicUsize,
+    plan_of_reads: Mutex<Plan>,
     held: AtomicUsize,
     release: Notify,
 }
@@ -48,6 +52,8 @@ impl Proxy {
             target: target.trim_start_matches("http://").to_owned(),
             writes: AtomicUsize::new(0),
             plan: Mutex::new(Box::new(plan)),
+            reads: AtomicUsize::new(0),
+            plan_of_reads: Mutex::new(Box::new(|_| Fate::Pass)),
             held: AtomicUsize::new(0),
             release: Notify::new(),
         });
@@ -80,6 +86,11 @@ impl Proxy {
     pub fn set(&self, plan: impl Fn(usize) -> Fate + Send + Sync + 'static) {
         *self.shared.plan.lock().expect("no panic") = Box::new(plan);
     }
+
+    /// The same for whatever is no write: each gets its number, from 0.
+    pub fn set_reads(&self, plan: impl Fn(usize) -> Fate + Send + Sync + 'static) {
+        *self.shared.plan_of_reads.lock().expect("no panic") = Box::new(plan);
+    }
 }
 
 async fn serve(mut client: TcpStream, shared: Arc<Shared>) -> Option<()> {
@@ -87,14 +98,16 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) -> Option<()> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         let request = read_message(&mut client, &mut buffer).await?;
-        let fate = if request.starts_with(b"PUT ") {
-            let number = shared.writes.fetch_add(1, Ordering::SeqCst);
-            shared.plan.lock().expect("no panic")(number)
+        let (count, plan) = if request.starts_with(b"PUT ") {
+            (&shared.writes, &shared.plan)
         } else {
-            Fate::Pass
+            (&shared.reads, &shared.plan_of_reads)
         };
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        let fate = plan.lock().expect("no panic")(number);
         match fate {
             Fate::Pass => {}
+            Fate::Slow(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
             Fate::Refuse(status) => {
                 let answer = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                 return client.write_all(answer.as_bytes()).await.ok();
