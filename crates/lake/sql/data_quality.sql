@@ -1,6 +1,6 @@
 -- How far the final windows of each day can be trusted: their quality, and trades that came late or twice.
--- from: 1970-01-01
--- to: 2100-01-01
+-- from: 2024-08-08
+-- to: 2024-08-09
 WITH told AS (
   SELECT dt, symbol, "window", quality, late, duplicate,
     row_number() OVER (PARTITION BY symbol, "window", window_start ORDER BY rev DESC) AS nth_last

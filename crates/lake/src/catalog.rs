@@ -114,19 +114,22 @@ pub async fn plan<B: Bucket, G: Glue>(
                 table.name()
             ));
         }
-        let found = if is_there { table_of(glue, database, table.name()).await? } else { None };
+        let name = desired::name(options, table);
+        let found = if is_there { table_of(glue, database, &name).await? } else { None };
         diff::table(&mut plan, options, table, &extent.first, found.as_ref());
         if options.register {
             let known = match &found {
-                Some(_) => partitions::registered(glue, database, table).await?,
+                Some(_) => partitions::registered(glue, database, &name).await?,
                 None => Default::default(),
             };
             let keys = list_all(bucket, &paths.table(table)).await?;
             partitions::plan(&mut plan, options, table, &known, &keys, paths);
         }
     }
-    let found = if is_there { table_of(glue, database, VIEW).await? } else { None };
-    diff::view(&mut plan, options, found.as_ref());
+    for view in view::all(options) {
+        let found = if is_there { table_of(glue, database, view.name).await? } else { None };
+        diff::view(&mut plan, options, &view, found.as_ref());
+    }
     if let Some(role) = &options.crawler {
         crawler(&mut plan, glue, options, role).await?;
     }

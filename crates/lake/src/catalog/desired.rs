@@ -22,6 +22,12 @@ pub(super) fn keys(table: Table) -> Vec<(&'static str, &'static str)> {
     table.partition_columns().iter().map(|name| (*name, "string")).collect()
 }
 
+/// Name of the table over the objects. Over JSON lines the plain name is that of a view, which has times for numbers.
+pub(super) fn name(options: &Options, table: Table) -> String {
+    let suffix = if options.format == Format::Parquet { "" } else { "_lines" };
+    format!("{}{suffix}", table.name())
+}
+
 pub(super) fn columns(table: Table, format: Format) -> Vec<(&'static str, String)> {
     table.columns().map(|column| (column.name, column.hive_type(format))).collect()
 }
@@ -103,7 +109,7 @@ pub(super) fn table(
 ) -> Value {
     let columns = named_types(columns.iter().map(|(name, kind)| (name.as_str(), kind.as_str())));
     json!({
-        "Name": table.name(),
+        "Name": name(options, table),
         "TableType": "EXTERNAL_TABLE",
         "Parameters": parameters,
         "PartitionKeys": named_types(keys(table).into_iter()),

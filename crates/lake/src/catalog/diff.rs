@@ -2,14 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Options, Plan, Step, VIEW, desired, view};
+use super::view::View;
+use super::{Options, Plan, Step, desired};
 use crate::table::Table;
 
 /// Compares a table with what the catalog has of it.
 pub(super) fn table(plan: &mut Plan, options: &Options, table: Table, first: &str, found: Option<&Value>) {
     let wanted: Vec<(String, String)> =
         desired::columns(table, options.format).into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect();
-    let name = format!("{}.{}", options.database, table.name());
+    let name = format!("{}.{}", options.database, desired::name(options, table));
     let Some(found) = found else {
         let parameters = as_map(desired::parameters(options, table, first));
         let changes = wanted.iter().map(|(column, kind)| format!("{column} {kind}")).collect();
@@ -90,13 +91,13 @@ fn conflicts(options: &Options, table: Table, wanted: &[(String, String)], found
     conflicts
 }
 
-/// Compares the view with what the catalog has under its name.
-pub(super) fn view(plan: &mut Plan, options: &Options, found: Option<&Value>) {
-    let (name, input) = (format!("{}.{VIEW}", options.database), view::input(options));
+/// Compares a view with what the catalog has under its name.
+pub(super) fn view(plan: &mut Plan, options: &Options, view: &View, found: Option<&Value>) {
+    let (name, input) = (format!("{}.{}", options.database, view.name), view.input(options));
+    let changes = vec![view.sql.clone()];
     match found {
         None => {
             let body = json!({"DatabaseName": options.database, "TableInput": input});
-            let changes = vec![view::sql(options)];
             plan.steps.push(Step { what: format!("create view {name}"), changes, action: "CreateTable", body });
         }
         Some(found) if found["TableType"] != "VIRTUAL_VIEW" => {
@@ -105,10 +106,7 @@ pub(super) fn view(plan: &mut Plan, options: &Options, found: Option<&Value>) {
         Some(found) if found["ViewOriginalText"] == input["ViewOriginalText"] => {
             plan.unchanged.push(format!("view {name}"));
         }
-        Some(found) => {
-            let changes = vec![view::sql(options)];
-            plan.steps.push(update(options, format!("change view {name}"), changes, input, found));
-        }
+        Some(found) => plan.steps.push(update(options, format!("change view {name}"), changes, input, found)),
     }
 }
 

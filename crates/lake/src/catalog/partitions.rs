@@ -15,11 +15,11 @@ const BATCH: usize = 100;
 pub(super) async fn registered<G: Glue>(
     glue: &G,
     database: &str,
-    table: Table,
+    table: &str,
 ) -> Result<BTreeSet<Vec<String>>, GlueError> {
     let (mut known, mut token) = (BTreeSet::new(), Value::Null);
     loop {
-        let mut body = json!({"DatabaseName": database, "TableName": table.name(), "ExcludeColumnSchema": true});
+        let mut body = json!({"DatabaseName": database, "TableName": table, "ExcludeColumnSchema": true});
         if !token.is_null() {
             body["NextToken"] = token;
         }
@@ -52,6 +52,7 @@ pub(super) fn plan(
     let new: Vec<&String> = dirs.iter().filter(|dir| !known.contains(&values(dir))).collect();
     let columns = desired::columns(table, options.format);
     let columns = desired::named_types(columns.iter().map(|(name, kind)| (*name, kind.as_str())));
+    let name = desired::name(options, table);
     for batch in new.chunks(BATCH) {
         let inputs: Vec<Value> = batch
             .iter()
@@ -61,11 +62,11 @@ pub(super) fn plan(
             })
             .collect();
         plan.steps.push(Step {
-            what: format!("register {} partitions of {}.{}", batch.len(), options.database, table.name()),
+            what: format!("register {} partitions of {}.{}", batch.len(), options.database, name),
             changes: vec![format!("{} to {}", batch[0], batch[batch.len() - 1])],
             action: "BatchCreatePartition",
             body: json!({
-                "DatabaseName": options.database, "TableName": table.name(), "PartitionInputList": inputs,
+                "DatabaseName": options.database, "TableName": name, "PartitionInputList": inputs,
             }),
         });
     }

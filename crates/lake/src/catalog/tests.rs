@@ -140,14 +140,14 @@ async fn applied(bucket: &Memory, fake: &Fake, options: &Options) -> Plan {
 
 #[tokio::test]
 async fn what_was_applied_is_unchanged_afterwards() {
-    for format in [Format::Parquet, Format::JsonlGz] {
+    // The database, nine tables, the view, the crawler; and a view of each table of JSON lines.
+    for (format, count) in [(Format::Parquet, 12), (Format::JsonlGz, 21)] {
         let options = Options { format, crawler: Some("role".to_owned()), ..options() };
         let (bucket, fake) = (bucket(&["trades/dt=2024-08-08/hour=23"]).await, Fake::default());
         let first = applied(&bucket, &fake, &options).await;
-        // The database, nine tables, the view, the crawler.
-        assert_eq!(first.steps.len(), 12, "{first}");
+        assert_eq!(first.steps.len(), count, "{first}");
         let second = planned(&bucket, &fake, &options).await;
-        assert_eq!((second.steps.len(), second.unchanged.len(), second.conflicts.len()), (0, 12, 0), "{second}");
+        assert_eq!((second.steps.len(), second.unchanged.len(), second.conflicts.len()), (0, count, 0), "{second}");
     }
 }
 
@@ -266,13 +266,37 @@ async fn partitions_are_registered_in_batches_and_once() {
     assert_eq!(locations, "s3://bucket/lake/trades/dt=2024-02-11/hour=09/");
 }
 
-#[test]
-fn the_view_says_what_it_reads() {
-    let input = view::input(&options());
+fn definition(view: &view::View) -> Value {
+    let input = view.input(&options());
     let text = input["ViewOriginalText"].as_str().unwrap();
     let packed = text.strip_prefix("/* Presto View: ").unwrap().strip_suffix(" */").unwrap();
-    let json: Value = serde_json::from_slice(&aws_smithy_types::base64::decode(packed).unwrap()).unwrap();
+    serde_json::from_slice(&aws_smithy_types::base64::decode(packed).unwrap()).unwrap()
+}
+
+#[test]
+fn the_view_says_what_it_reads() {
+    let views = view::all(&options());
+    assert_eq!(views.len(), 1);
+    let json = definition(&views[0]);
     assert_eq!((&json["schema"], &json["runAsInvoker"]), (&json!("finflow"), &json!(true)));
     assert!(json["originalSql"].as_str().unwrap().contains(r#"FROM "finflow"."trades" UNION ALL"#));
     assert_eq!(json["columns"][1], json!({"name": "timestamp", "type": "timestamp(3)"}));
+}
+
+#[tokio::test]
+async fn json_lines_have_a_table_and_a_view_with_times() {
+    let options = Options { format: Format::JsonlZst, ..options() };
+    let (bucket, fake) = (bucket(&[]).await, Fake::default());
+    applied(&bucket, &fake, &options).await;
+    let lines = fake.table("trades_lines");
+    assert_eq!(lines["StorageDescriptor"]["Location"], "s3://bucket/lake/trades/");
+    assert_eq!(lines["StorageDescriptor"]["Columns"][9], json!({"Name": "event_time", "Type": "bigint"}));
+    let views = view::all(&options);
+    let view = views.iter().find(|view| view.name == "trades").unwrap();
+    assert_eq!(fake.table("trades"), view.input(&options));
+    let json = definition(view);
+    assert_eq!(json["columns"][9], json!({"name": "event_time", "type": "timestamp(3)"}));
+    let sql = json["originalSql"].as_str().unwrap();
+    assert!(sql.contains(r#"COALESCE("backfilled", false) "backfilled""#), "{sql}");
+    assert!(sql.ends_with(r#""dt", "hour" FROM "finflow"."trades_lines""#), "{sql}");
 }
