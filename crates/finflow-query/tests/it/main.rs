@@ -6,4 +6,5 @@ mod expected;
 mod limits;
 mod queries;
 mod rows;
+mod trino;
 mod world;

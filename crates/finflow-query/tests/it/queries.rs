@@ -1,5 +1,7 @@
 //! Every named query over every format against a computation that knows nothing of SQL.
 
+use std::collections::BTreeMap;
+
 use lake::{Format, queries};
 
 use crate::expected::{self, Answer};
@@ -7,12 +9,19 @@ use crate::rows::{BTC, ETH};
 use crate::world::World;
 
 /// The bars of these tests are of other symbols than the defaults name.
-fn words(name: &'static str) -> Vec<&'static str> {
+pub fn parameters(name: &str) -> BTreeMap<String, String> {
+    let named = |pairs: &[(&str, &str)]| pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     match name {
-        "correlation" => vec![name, "--param", "first=TSLA", "--param", "second=NVDA"],
-        "moving_average" => vec![name, "--param", "symbol=TSLA"],
-        _ => vec![name],
+        "correlation" => named(&[("first", "TSLA"), ("second", "NVDA")]),
+        "moving_average" => named(&[("symbol", "TSLA")]),
+        _ => BTreeMap::new(),
     }
+}
+
+fn asked(world: &World, name: &str) -> Answer {
+    let values: Vec<String> = parameters(name).iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let flags = values.iter().flat_map(|value| ["--param", value]);
+    world.rows(&[name].into_iter().chain(flags).collect::<Vec<_>>())
 }
 
 /// Numbers are equal if they differ by rounding alone: sums of doubles depend on their order.
@@ -23,7 +32,7 @@ fn same(found: &str, expected: &str) -> bool {
     }
 }
 
-fn agree(found: &Answer, expected: &Answer) -> bool {
+pub fn agree(found: &Answer, expected: &Answer) -> bool {
     let rows = |(found, expected): (&Vec<String>, &Vec<String>)| {
         found.len() == expected.len() && found.iter().zip(expected).all(|(found, expected)| same(found, expected))
     };
@@ -34,7 +43,7 @@ fn every_query_agrees(formats: &[Format]) {
     let world = World::new(formats);
     let mut wrong = Vec::new();
     for query in queries::all() {
-        let (mut found, expected) = (world.rows(&words(query.name)), expected::of(query.name));
+        let (mut found, expected) = (asked(&world, query.name), expected::of(query.name));
         assert!(!expected.is_empty(), "{}: nothing is expected", query.name);
         if query.name == "daily_average" {
             // The seeds' text orders by day alone.

@@ -3,25 +3,12 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use lake::bucket::Memory;
-use lake::{Chain, ChainError, Feed, Format, Log, Paths, Pushed, Range, Record, Source};
+use lake::bucket::{Memory, Object};
+use lake::{Chain, Feed, Format, Paths, Pushed, Range, Record, Source, Unasked};
 use market::window::{Fold, Input, Moment, Options};
 use market::{Event, Metrics};
 
 use crate::rows::{self, BTC, ETH, GAPS, LETTERS};
-
-#[derive(Clone)]
-struct Still;
-
-impl Log for Still {
-    async fn topic_id(&self, _topic: &str) -> Result<String, ChainError> {
-        Ok("id".to_owned())
-    }
-
-    async fn watermarks(&self, _source: &Source) -> Result<(i64, i64), ChainError> {
-        Ok((0, i64::MAX))
-    }
-}
 
 pub struct World {
     pub dir: tempfile::TempDir,
@@ -60,13 +47,19 @@ impl World {
         world
     }
 
+    /// By the keys that they have below the folder of the lake.
+    pub fn objects(&self) -> impl Iterator<Item = (String, Object)> {
+        self.bucket.objects().into_iter()
+    }
+
     fn folder(&self) -> PathBuf {
         self.dir.path().join("s3/finflow")
     }
 
     fn store(&self, topic: &str, partition: i32, feed: Feed, formats: &[Format], values: Vec<String>) {
         let source = Source::new(topic, "id", partition);
-        let chain = Chain::new(self.bucket.clone(), Still, Paths::new(""), source.clone(), "test".to_owned());
+        let log = Unasked(source.topic_id.clone());
+        let chain = Chain::new(self.bucket.clone(), log, Paths::new(""), source.clone(), "test".to_owned());
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let values: Vec<(i64, String)> = (0..).zip(values).collect();
         for (format, values) in formats.iter().zip(values.chunks(values.len().div_ceil(formats.len()))) {
