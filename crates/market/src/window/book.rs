@@ -118,6 +118,8 @@ struct Saved {
     changed: BTreeSet<i64>,
     /// Stretches that are being restored.
     restored: BTreeMap<i64, Vec<Kept>>,
+    /// Which there are, as the restored head says: others had been removed, which the reader may have missed.
+    known: Option<BTreeSet<i64>>,
     /// Saved panes that are gone, as their keys name them.
     gone: Vec<String>,
 }

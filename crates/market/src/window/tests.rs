@@ -1,5 +1,7 @@
 //! The fold from outside: scenarios to read, properties, real data.
 
+use std::collections::BTreeMap;
+
 use crate::decimal::Decimal;
 use crate::event::Side;
 use crate::metrics::{Input as Offsets, Metrics};
@@ -71,29 +73,49 @@ pub(crate) fn last_revisions(records: &[Metrics]) -> Vec<Metrics> {
 }
 
 /// Saves all there is of one fold and makes another of it.
-pub(crate) struct Log(std::collections::BTreeMap<String, Vec<u8>>);
+pub(crate) struct Log {
+    values: BTreeMap<String, Vec<u8>>,
+    /// What had gone once: a reader that is slower than the broker forgets removals still finds it.
+    gone: BTreeMap<String, Vec<u8>>,
+}
 
 impl Log {
     pub fn new() -> Self {
-        Self(Default::default())
+        Self { values: BTreeMap::new(), gone: BTreeMap::new() }
     }
 
     pub fn save(&mut self, fold: &mut Fold) {
         fold.save(|key, value| match value {
-            Some(value) => drop(self.0.insert(key.to_owned(), value.to_vec())),
-            None => assert!(self.0.remove(key).is_some(), "only what was written is removed: {key}"),
+            Some(value) => {
+                self.gone.remove(key);
+                self.values.insert(key.to_owned(), value.to_vec());
+            }
+            None => {
+                let known = self.values.remove(key);
+                assert!(known.is_some() || self.gone.contains_key(key), "only what was written is removed: {key}");
+                self.gone.extend(known.map(|value| (key.to_owned(), value)));
+            }
         });
     }
 
     pub fn restore(&self, options: &Options) -> Fold {
+        Self::read(options, &self.values)
+    }
+
+    /// As a reader that was told of no removal.
+    pub fn restore_with_what_had_gone(&self, options: &Options) -> Fold {
+        Self::read(options, self.gone.iter().chain(&self.values))
+    }
+
+    fn read<'a>(options: &Options, values: impl IntoIterator<Item = (&'a String, &'a Vec<u8>)>) -> Fold {
         let mut fold = Fold::new(options, 0).unwrap();
-        for (key, value) in &self.0 {
+        for (key, value) in values {
             fold.restore(key.as_bytes(), Some(value)).unwrap();
         }
         fold
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.values.len()
     }
 }

@@ -14,6 +14,7 @@
 //!
 //! Version 1 named grids in the head by their length, and knew no last trade of a grid and no ids of gaps; it is read, and written
 //! anew with the next change. Version 2 kept of the tail only what orders trades and their prices, and of a pane no edges of its settled part.
+//! Version 3 did not say in the head which stretches of the tail are saved by themselves.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -31,7 +32,7 @@ use crate::window::tail;
 use crate::window::trend::Trend;
 
 /// The version byte of every value.
-pub(crate) const VERSION: u8 = 3;
+pub(crate) const VERSION: u8 = 4;
 /// The oldest version that is still read.
 pub(crate) const OLDEST: u8 = 1;
 /// A tail of up to this many trades is kept in the head.
@@ -181,6 +182,8 @@ impl Book {
             w.byte(mark.by_clock.into());
         }
         self.gaps.write(w);
+        w.unsigned(self.saved.slots.len() as u128);
+        self.saved.slots.iter().for_each(|slot| w.signed((*slot).into()));
         tail::write(self.tail.iter().take(if self.saved.slots.is_empty() { usize::MAX } else { 0 }), w);
     }
 
@@ -280,6 +283,10 @@ impl Book {
             }
         }
         self.gaps = Gaps::read(version, r)?;
+        self.saved.known = match version {
+            ..4 => None,
+            _ => Some((0..r.count()?).map(|_| r.int()).collect::<Result<_, _>>()?),
+        };
         self.tail = tail::read(version, r)?.into();
         r.end()
     }
@@ -287,7 +294,12 @@ impl Book {
     /// Every part is back: puts them in order and drops what time has passed, should its removal have been missed.
     pub fn restored(&mut self, settings: &Settings) {
         let horizon = self.horizon(settings);
+        let known = self.saved.known.take();
         for (slot, ticks) in std::mem::take(&mut self.saved.restored) {
+            if known.as_ref().is_some_and(|known| !known.contains(&slot)) {
+                self.saved.gone.push(format!("tail/{slot}"));
+                continue;
+            }
             self.saved.slots.insert(slot);
             self.tail.extend(ticks.into_iter().filter(|kept| kept.tick.order.time >= horizon));
         }

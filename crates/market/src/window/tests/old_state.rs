@@ -77,6 +77,14 @@ fn state_of_version_2_goes_on_as_that_version_would_have() {
     goes_on(&text, fold, Side::Sell, Metrics::clone);
 }
 
+/// Its tail is long, and lies in stretches of its own.
+#[test]
+fn state_of_version_3_goes_on_as_that_version_would_have() {
+    let (text, fold) = version(3);
+    assert!(text.contains("STATE A#tail/"));
+    goes_on(&text, fold, Side::Sell, Metrics::clone);
+}
+
 /// It did not keep what an amendment needs: sums are exact all the same, and what is not says so.
 #[test]
 fn an_amendment_of_a_trade_in_state_of_version_2_is_in_doubt() {

@@ -145,7 +145,8 @@ proptest! {
         prop_assert_eq!(fold.iter().map(content).collect::<Vec<_>>(), sorted.iter().map(content).collect::<Vec<_>>());
     }
 
-    /// Saving and restoring at any points, with a clock running and trades beyond every bound, changes no record at all.
+    /// Saving and restoring at any points, with a clock running and trades beyond every bound, changes no record at all; nor does
+    /// missing that something was removed.
     #[test]
     fn a_restored_fold_goes_on_as_the_saved_one(
         options in some_options(),
@@ -159,7 +160,7 @@ proptest! {
         let again: Vec<Print> = arrived.iter().step_by(7).cloned().collect();
         arrived.extend(again);
         (0..).zip(&mut arrived).for_each(|(offset, p)| p.offset = offset);
-        let run = |restores: &std::collections::BTreeSet<usize>| {
+        let run = |restores: &std::collections::BTreeSet<usize>, removals_missed: bool| {
             let (mut fold, mut out, mut outcomes) = (Fold::new(&options, 0).unwrap(), Vec::new(), Vec::new());
             let mut log = Log::new();
             for (i, print) in arrived.iter().enumerate() {
@@ -179,18 +180,20 @@ proptest! {
                 // When a symbol was last active is saved with its next trade: a restart in between only lengthens the idleness.
                 if restores.contains(&i) && outcomes[i] != Outcome::Late {
                     log.save(&mut fold);
-                    fold = log.restore(&options);
+                    fold = if removals_missed { log.restore_with_what_had_gone(&options) } else { log.restore(&options) };
                 }
             }
             fold.tick(END, &mut out);
             log.save(&mut fold);
             (out, outcomes, fold.watermark(SYMBOL), log.len())
         };
-        let (restored, plain) = (run(&restores), run(&Default::default()));
-        for (a, b) in restored.0.iter().zip(&plain.0) {
-            prop_assert_eq!(a, b);
+        let plain = run(&Default::default(), false);
+        for restored in [run(&restores, false), run(&restores, true)] {
+            for (a, b) in restored.0.iter().zip(&plain.0) {
+                prop_assert_eq!(a, b);
+            }
+            prop_assert_eq!((restored.0.len(), &restored.1, restored.2, restored.3), (plain.0.len(), &plain.1, plain.2, plain.3));
         }
-        prop_assert_eq!((restored.0.len(), restored.1, restored.2, restored.3), (plain.0.len(), plain.1, plain.2, plain.3));
     }
 
     /// What the clock closed in between, how often updates were told: the last revisions tell the same. Trades beyond every bound,
