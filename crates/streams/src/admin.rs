@@ -185,8 +185,7 @@ impl Admin {
     pub fn describe(&self, topic: &str) -> Result<Option<Described>> {
         let action = format!("describe the topic {topic}");
         let Some(described) = self.ask_about(topic, ASK)? else { return Ok(None) };
-        let (most, least) = described.id;
-        let topic_id = TopicId((u128::from(most as u64) << 64) | u128::from(least as u64));
+        let topic_id = TopicId::of(&described);
         let metadata = self.client.inner().fetch_metadata(Some(topic), ASK);
         let metadata = metadata.map_err(|error| StreamError::from_kafka(action, error))?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
@@ -209,14 +208,19 @@ impl Admin {
         answer.map_err(|error| StreamError::from_code(action(), error.code, error.to_string()))
     }
 
+    /// The id of a topic and how many partitions it has.
+    pub(crate) fn identity_within(&self, topic: &str, limit: Duration) -> Result<Option<(TopicId, i32)>> {
+        let count = |found: &describe::Topic| i32::try_from(found.partitions).unwrap_or(i32::MAX);
+        Ok(self.ask_about(topic, limit)?.map(|found| (TopicId::of(&found), count(&found))))
+    }
+
     /// How many partitions a topic has; none if there is no such topic.
     pub(crate) fn partitions_within(&self, topic: &str, limit: Duration) -> Result<i32> {
-        let described = self.ask_about(topic, limit)?;
-        Ok(described.map_or(0, |topic| i32::try_from(topic.partitions).unwrap_or(i32::MAX)))
+        Ok(self.identity_within(topic, limit)?.map_or(0, |(_, partitions)| partitions))
     }
 
     /// Raises the number of partitions. What is there stays where it is; keys move.
-    pub(crate) fn grow(&self, topic: &str, partitions: i32) -> Result<()> {
+    pub fn grow(&self, topic: &str, partitions: i32) -> Result<()> {
         let action = format!("give {topic} {partitions} partitions");
         let wanted = NewPartitions::new(topic, usize::try_from(partitions).unwrap_or_default());
         let results = block_on(self.client.create_partitions([&wanted], &options()))
@@ -360,6 +364,11 @@ fn options() -> AdminOptions {
 
 impl TopicId {
     /// Kafka gives no real topic the id zero: a broker that does has no ids.
+    fn of(described: &describe::Topic) -> Self {
+        let (most, least) = described.id;
+        Self((u128::from(most as u64) << 64) | u128::from(least as u64))
+    }
+
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }

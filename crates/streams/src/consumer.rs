@@ -52,6 +52,9 @@ const BATCH: usize = 512;
 /// How long a question to a broker may take before it is asked again.
 const ASK: Duration = Duration::from_secs(10);
 
+/// How long a partition may take until it can be sent elsewhere.
+const STARTING: Duration = Duration::from_secs(1);
+
 /// How often lag is measured, and ends are looked for while records keep coming.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);
 
@@ -360,9 +363,14 @@ impl Consumer {
         if all.is_empty() {
             return Ok(());
         }
+        let begun = Instant::now();
         self.env.ask("seek", || match self.group.seek(&with_offsets(&all), millis(ASK)) {
             // A partition may just be starting or pausing.
-            Err(error) if error.retriable => Err(StreamError::retry("seek", error)),
+            Err(error) if error.retriable && begun.elapsed() < STARTING => Err(StreamError::retry("seek", error)),
+            // After a read out of the log's range librdkafka has stopped it for good; an assignment starts it.
+            Err(error) if error.retriable => {
+                self.group.restart(&with_offsets(&all)).map_err(|error| native("read on from another place", error))
+            }
             result => result.map_err(|error| native("seek", error)),
         })
     }

@@ -159,6 +159,15 @@ impl Group {
         }
     }
 
+    /// Takes partitions that are ours away from the client and gives them back, so that it reads them from these offsets on,
+    /// whatever state it had them in. The group is not told.
+    pub(crate) fn restart(&self, list: &TopicPartitionList) -> Result<(), NativeError> {
+        if self.cooperative() {
+            self.unassign(list)?;
+        }
+        self.assign(list)
+    }
+
     /// Reads without a group: the whole assignment is `list`.
     pub(crate) fn assign_manually(&self, list: &TopicPartitionList) -> Result<(), NativeError> {
         // SAFETY: both live during the call, which copies the list.

@@ -62,29 +62,19 @@ fn a_full_memory_stops_the_reading_and_nothing_else() {
     // Far more than fits: 20000 rows of some 300 bytes.
     world.trades(0, 20_000);
     let store = world.start();
-    eventually(LONG, "reading has stopped", || {
-        gauge(&store.metrics, "paused_partitions").filter(|paused| *paused > 0.0)
-    });
+    eventually(LONG, "reading has stopped", || store.gauge("paused_partitions").filter(|paused| *paused > 0.0));
     let fullest = (0..20).map(|_| {
         std::thread::sleep(Duration::from_millis(50));
-        gauge(&store.metrics, "buffered_bytes").expect("a gauge")
+        store.gauge("buffered_bytes").expect("a gauge")
     });
     let fullest = fullest.fold(0.0, f64::max);
     // One batch may come after the pause.
     assert!(fullest < 2.0 * 256.0 * 1024.0, "{fullest} bytes in memory");
     proxy.set(|_| Fate::Pass);
-    eventually(LONG, "the backlog is read", || (gauge(&store.metrics, "consumer_lag_records")? == 0.0).then_some(()));
+    eventually(LONG, "the backlog is read", || (store.gauge("consumer_lag_records")? == 0.0).then_some(()));
     eventually(LONG, "the S3 answers", || store.health.is_ready().then_some(()));
     store.stop();
     world.assert_exactly_once(&world.config.input, 0, 20_000);
-}
-
-/// The sum of all series of a metric.
-fn gauge(metrics: &harness::Registry, name: &str) -> Option<f64> {
-    let text = metrics.render();
-    let series = text.lines().filter(|line| line.starts_with(&format!("finflow_store_{name}")));
-    let values: Vec<f64> = series.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
-    if values.is_empty() { None } else { Some(values.iter().sum()) }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod basics;
 mod faults;
+mod kafka;
 mod killed;
 mod operators;
 mod process;
