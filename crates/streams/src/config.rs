@@ -263,6 +263,13 @@ impl KafkaConfig {
         config
     }
 
+    /// A replica in the same zone may not know yet what is committed: a restore would end too early.
+    pub(crate) fn reader(&self) -> ClientConfig {
+        let mut config = self.consumer("reader");
+        config.remove("client.rack");
+        config
+    }
+
     pub(crate) fn group(&self, role: &str, group: &str) -> ClientConfig {
         let mut config = self.consumer(role);
         config.set("group.id", group);

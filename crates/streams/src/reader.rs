@@ -88,7 +88,7 @@ enum Step {
 impl Reader {
     /// `name` is what the brokers know it by; it needs no more rights than a group of that name.
     pub fn new(env: &Env, kafka: &KafkaConfig, name: &str) -> Result<Self> {
-        let mut config = kafka.consumer("reader");
+        let mut config = kafka.reader();
         config.set("group.id", name);
         let logs = env.logs("reader");
         let group = Group::new(&config, logs.clone()).map_err(|error| bad_settings("reader", error))?;

@@ -97,7 +97,8 @@ pub struct Settings {
     /// Names this process to the brokers, the same at each start and never two processes at once. Empty: group and
     /// host name.
     pub transactional_id: String,
-    /// Longest a record waits for its transaction under backlog; without backlog it is committed at once.
+    /// Longest a record waits for its transaction under backlog, ten times longer while that goes on; without backlog it is
+    /// committed at once.
     pub commit_interval: Duration,
     /// Most records in one transaction.
     pub commit_records: usize,
@@ -123,7 +124,7 @@ impl Settings {
             start: Start::Earliest,
             transactional_id: String::new(),
             commit_interval: Duration::from_millis(20),
-            commit_records: 50_000,
+            commit_records: 200_000,
             tick_interval: Duration::from_millis(100),
             transaction_timeout: Duration::from_secs(10),
             rebuild: false,

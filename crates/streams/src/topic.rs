@@ -150,6 +150,7 @@ mod tests {
         };
         assert_eq!(setting(1, "min.insync.replicas").as_deref(), Some("1"));
         assert_eq!(setting(3, "min.insync.replicas").as_deref(), Some("2"));
+        assert_eq!(setting(3, "unclean.leader.election.enable").as_deref(), Some("false"));
         assert_eq!(setting(3, "retention.ms").as_deref(), Some("604800000"));
         assert_eq!(setting(3, "message.timestamp.type").as_deref(), Some("LogAppendTime"));
     }

@@ -50,8 +50,8 @@ const DOCS: &[(&str, &str)] = &[
     ),
     (
         "commit_interval",
-        "Longest a metric waits for its transaction under backlog; without backlog it is committed at once. Longer: \
-         less work per record, later results.",
+        "Longest a metric waits for its transaction under backlog, up to ten times longer while the backlog goes on; without \
+         backlog it is committed at once. Longer: less work per record, later results.",
     ),
     (
         "windows",

@@ -29,6 +29,13 @@ fn the_map_wins_over_our_defaults() {
 }
 
 #[test]
+fn what_is_restored_is_read_from_leaders() {
+    let config = with("client.rack", "eu-1a");
+    assert_eq!(config.group("test", "g").get("client.rack"), Some("eu-1a"));
+    assert_eq!(config.reader().get("client.rack"), None);
+}
+
+#[test]
 fn the_new_group_protocol_refuses_what_it_does_not_have_and_names_the_replacement() {
     for (name, instead) in CLASSIC_ONLY {
         let mut config = with(name, "6000");

@@ -10,12 +10,15 @@
 
 mod commit;
 mod ownership;
+mod pace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use harness::Latch;
+
+use pace::Pace;
 
 use super::ledger::{Counts, Ledger};
 use super::meta::{Expected, Past};
@@ -50,6 +53,7 @@ pub(super) struct Engine<'a, S: Stage, W: World> {
     /// Records folded since the last commit, and when the first of them was.
     folded: usize,
     since: Instant,
+    pace: Pace,
     ticked: Instant,
     idle_asked: Instant,
     /// The membership that the group has refused; nothing is committed until there is another.
@@ -85,6 +89,8 @@ struct Part<P> {
     touched: bool,
     /// The end that was reached, while nothing came after it.
     reached: Option<i64>,
+    /// Since when records behind that end are known that are not decided.
+    undecided: Option<Instant>,
 }
 
 impl<P> Part<P> {
@@ -127,6 +133,7 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
             pending: Pending::default(),
             folded: 0,
             since: now,
+            pace: Pace::new(settings.commit_interval),
             ticked: now,
             idle_asked: now,
             refused: None,
@@ -198,7 +205,9 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
             (false, true) => Duration::ZERO,
             (false, false) => self.settings.tick_interval.saturating_sub(self.world.since(self.ticked)),
         };
-        match self.step(waiting)? {
+        let turn = self.step(waiting)?;
+        self.pace.ended(matches!(turn, Turn::Folded));
+        match turn {
             Turn::Folded | Turn::Nothing => {
                 // What the clock says about these records goes into their transaction.
                 if self.world.since(self.ticked) >= self.settings.tick_interval && self.broken.is_none() {
@@ -259,8 +268,7 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
     fn full(&self) -> bool {
         self.folded >= self.settings.commit_records
             || self.pending.bytes() >= PENDING_MAX
-            || (self.folded % LOOK_EVERY == LOOK_EVERY - 1
-                && self.world.since(self.since) >= self.settings.commit_interval)
+            || (self.folded % LOOK_EVERY == LOOK_EVERY - 1 && self.world.since(self.since) >= self.pace.limit())
     }
 
     fn anything_pending(&self) -> bool {
@@ -273,17 +281,30 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
         let ask = ending || self.world.since(self.idle_asked) >= ASK_IDLE;
         if ask {
             self.idle_asked = self.ticked;
-            self.check_count()?;
+            self.check_input()?;
         }
         for (partition, part) in &mut self.parts {
             let caught_up = match part.reached {
                 // What was reached is the end of what is decided. If it is the true end as well, nothing came since and
                 // no transaction is open that could still put something before it.
                 Some(reached) if ask && self.settings.only.is_none() => {
-                    let end = self.world.true_end_within(&self.settings.input, *partition, ASK_IDLE);
-                    end.is_ok_and(|end| end == reached)
+                    match self.world.true_end_within(&self.settings.input, *partition, ASK_IDLE) {
+                        Ok(end) if end > reached => {
+                            part.undecided.get_or_insert(self.ticked);
+                            false
+                        }
+                        Ok(_) => {
+                            part.undecided = None;
+                            true
+                        }
+                        Err(_) => false,
+                    }
                 }
-                _ => false,
+                Some(_) => false,
+                None => {
+                    part.undecided = None;
+                    false
+                }
             };
             part.touched |= caught_up && part.moved();
             let tick = Tick { now_ns: self.env.clock.now_ns(), caught_up, ending };
@@ -291,19 +312,21 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
             self.stage.tick(&mut part.state, tick, &mut out);
             part.touched |= out.touched;
         }
+        let undecided = self.parts.values().filter_map(|part| part.undecided).min();
+        self.metrics.undecided.set(undecided.map_or(0.0, |since| (self.ticked - since).as_secs_f64()));
         Ok(())
     }
 
     /// Nothing may be closed by the clock while records lie where they are not read: in partitions that are new, before
-    /// the group has heard of them.
-    fn check_count(&self) -> anyhow::Result<()> {
+    /// the group has heard of them, or in a topic that was made again, of which the client itself may not hear.
+    fn check_input(&self) -> anyhow::Result<()> {
         if self.settings.only.is_some() || self.parts.values().all(|part| part.reached.is_none()) {
             return Ok(());
         }
-        match self.world.partitions_within(&self.settings.input, ASK_IDLE) {
-            Ok(found) => surroundings::check_count(self.env.service, self.settings, found, self.expected.partitions),
+        match self.world.input_within(&self.settings.input, ASK_IDLE) {
+            Ok(Some(found)) => surroundings::check_input(self.env.service, self.settings, &found, &self.expected),
             // Asked again before long.
-            Err(_) => Ok(()),
+            Ok(None) | Err(_) => Ok(()),
         }
     }
 

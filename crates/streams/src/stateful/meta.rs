@@ -183,7 +183,7 @@ impl Expected {
     }
 }
 
-const REBUILD: &str = "`--set rebuild=true` throws the state away and folds the input again from its start, emitting again what \
+pub(super) const REBUILD: &str = "`--set rebuild=true` throws the state away and folds the input again from its start, emitting again what \
                        comes of it";
 
 /// What to do about a number of partitions that has changed.

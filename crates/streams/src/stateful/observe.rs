@@ -1,6 +1,6 @@
 //! What a transactional stage tells of itself. Only committed work is counted, so an abort leaves no trace.
 
-use prometheus::{Histogram, IntCounter, IntCounterVec};
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec};
 
 use super::Settings;
 use super::ledger::{Counts, Outcome};
@@ -14,6 +14,7 @@ pub(super) struct Metrics {
     transactions: IntCounterVec,
     pub(super) commit_seconds: Histogram,
     pub(super) restored: IntCounter,
+    pub(super) undecided: Gauge,
 }
 
 impl Metrics {
@@ -41,6 +42,11 @@ impl Metrics {
                 harness::SECONDS,
             ),
             restored: m.counter("restored_records_total", "Records read from the changelog to restore state."),
+            undecided: m.float_gauge(
+                "input_undecided_seconds",
+                "For how long an open transaction has hidden the end of a partition of the input: what is behind it is not \
+                 read, and the clock closes no window there. Longest of all partitions.",
+            ),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, bail};
 
 use super::Settings;
-use super::meta;
+use super::meta::{self, Expected};
 use super::world::Input;
 use crate::admin::Admin;
 use crate::env::Env;
@@ -60,8 +60,25 @@ pub(super) fn check_state(service: &str, settings: &Settings, found: i32, partit
     Ok(())
 }
 
+/// The input is the one of the start.
+pub(super) fn check_input(
+    service: &str,
+    settings: &Settings,
+    found: &Input,
+    expected: &Expected,
+) -> anyhow::Result<()> {
+    if found.topic_id != expected.topic_id {
+        let Settings { input, changelog, .. } = settings;
+        bail!(
+            "{input} was deleted and made again while it was read: the state in {changelog} stands for records that are gone. {}",
+            meta::REBUILD
+        );
+    }
+    check_count(service, settings, found.partitions, expected.partitions)
+}
+
 /// The input has as many partitions as at the start.
-pub(super) fn check_count(service: &str, settings: &Settings, found: i32, expected: i32) -> anyhow::Result<()> {
+fn check_count(service: &str, settings: &Settings, found: i32, expected: i32) -> anyhow::Result<()> {
     if found != expected {
         let (topic, steps) = (&settings.input, meta::steps(service, found.max(expected)));
         bail!("{topic} had {expected} partitions and has {found} now: keys have moved away from their state. {steps}");

@@ -72,8 +72,8 @@ pub trait World {
     /// Every topic with its number of partitions.
     fn topics(&self) -> Result<BTreeMap<String, i32>>;
 
-    /// How many partitions a topic has, where no answer within a moment is as good as another.
-    fn partitions_within(&self, topic: &str, limit: Duration) -> Result<i32>;
+    /// What stands under the name of the input now, where no answer within a moment is as good as another.
+    fn input_within(&self, topic: &str, limit: Duration) -> Result<Option<Input>>;
 
     /// The end of a partition, records of open transactions included.
     fn true_end(&self, topic: &str, partition: i32) -> Result<i64>;

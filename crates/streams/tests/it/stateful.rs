@@ -268,8 +268,15 @@ fn the_clock_may_close_nothing_while_a_transaction_upstream_is_open() {
     running.env.metrics.gauge("sum_caught_up", "For this test.").set(-7);
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(caught_up(), -7, "caught up, with a transaction open");
+    let undecided = || {
+        let text = running.env.metrics.render();
+        let line = text.lines().find(|line| line.starts_with("finflow_test_input_undecided_seconds "));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).expect("a gauge")
+    };
+    assert!(undecided() > 1.0, "nobody is told of it");
     upstream.commit_transaction(LONG).unwrap();
     eventually(LONG, "caught up again", || (caught_up() == 2).then_some(()));
+    eventually(LONG, "nothing hides the end", || (undecided() == 0.0).then_some(()));
     running.stop();
     assert_exactly_once(&kit, &topics);
 }

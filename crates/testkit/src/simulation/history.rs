@@ -16,7 +16,8 @@ use streams::stateful::{Ledger, Settings, Stage};
 
 use super::cluster::{Cluster, Event};
 use super::group::Group;
-use super::process::Process;
+
+use super::process::{Process, TOPIC_ID};
 use super::shared::{Shared, Turn};
 use super::watched::Watched;
 use super::{Ended, Faults, Lie, Simulation};
@@ -301,7 +302,7 @@ impl<S: Stage + 'static> History<S> {
             let shared = Shared { cluster, turn, process: process_number, start, outstanding, looks, shutdown };
             let mut stage = Watched { stage: make(&env), shared: shared.clone() };
             world::run(&env, &settings, &mut stage, || {
-                let input = Input { topic_id: "simulated".to_owned(), partitions };
+                let input = Input { topic_id: TOPIC_ID.to_owned(), partitions };
                 Ok((Process::connect(shared, &settings, id, env.drain.clone())?, input))
             })
         }));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use harness::Drain;
 use streams::stateful::Settings;
-use streams::stateful::world::{Failure, Pending, World};
+use streams::stateful::world::{Failure, Input, Pending, World};
 use streams::{OwnedRecord, Polled, Result, StreamError, TopicPartition};
 
 use super::Lie;
@@ -16,6 +16,9 @@ use super::group::{Kind, Membership};
 use super::producer::Producer;
 use super::reader::{Reader, Takeover};
 use super::shared::{STEP, Shared};
+
+/// No topic is made again here.
+pub(super) const TOPIC_ID: &str = "simulated";
 
 pub(super) struct Process<'y> {
     shared: Shared<'y>,
@@ -281,8 +284,9 @@ impl<'y> World for Process<'y> {
         Ok(cluster.topics.iter().map(|(topic, logs)| (topic.clone(), logs.len() as i32)).collect())
     }
 
-    fn partitions_within(&self, topic: &str, _: Duration) -> Result<i32> {
-        Ok(self.topics()?.get(topic).copied().unwrap_or(0))
+    fn input_within(&self, topic: &str, _: Duration) -> Result<Option<Input>> {
+        let partitions = self.topics()?.get(topic).copied();
+        Ok(partitions.map(|partitions| Input { topic_id: TOPIC_ID.to_owned(), partitions }))
     }
 
     fn true_end(&self, topic: &str, partition: i32) -> Result<i64> {

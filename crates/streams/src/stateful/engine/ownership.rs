@@ -116,6 +116,7 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
             past: restored.past,
             touched: rebuilding,
             reached: None,
+            undecided: None,
             partition,
         };
         self.parts.insert(part.partition.partition, part);

@@ -115,8 +115,9 @@ impl World for Kafka<'_> {
         self.env.ask("list the topics", || self.admin.list())
     }
 
-    fn partitions_within(&self, topic: &str, limit: Duration) -> Result<i32> {
-        self.admin.partitions_within(topic, limit)
+    fn input_within(&self, topic: &str, limit: Duration) -> Result<Option<Input>> {
+        let found = self.admin.identity_within(topic, limit)?;
+        Ok(found.map(|(id, partitions)| Input { topic_id: id.to_string(), partitions }))
     }
 
     fn true_end(&self, topic: &str, partition: i32) -> Result<i64> {

@@ -152,6 +152,22 @@ fn a_stage_that_runs_notices_that_its_input_grows() {
     refusal(running.end(), "had 2 partitions and has 3 now");
 }
 
+/// The client reads on where the old topic ended, which says nothing: the new one may never get so long.
+#[test]
+fn a_stage_that_runs_notices_that_its_input_was_made_again() {
+    let kit = Kit::new();
+    let topics = Topics::new(&kit, 2);
+    kit.send(&topics.input, None, &numbers(0..20));
+    let running = Running::start(&kit, &topics, "1");
+    eventually(LONG, "all is folded", || (kit.count(&topics.output) == 20).then_some(()));
+    let admin = kit.brokers.admin();
+    admin.delete(&topics.input).unwrap();
+    eventually(LONG, "the topic is gone", || (!admin.list().unwrap().contains_key(&topics.input)).then_some(()));
+    kit.brokers.create(&topics.input, 2);
+    eventually(LONG, "it has stopped", || running.has_ended().then_some(()));
+    refusal(running.end(), "was deleted and made again while it was read");
+}
+
 #[test]
 fn records_that_are_not_placed_by_their_key_are_not_guessed_at() {
     let kit = Kit::new();
