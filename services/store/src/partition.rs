@@ -25,10 +25,6 @@ pub(crate) struct Partition<B> {
     /// Kafka lost the records that come next: what is in hand is stored, then the place is sought again.
     pub(crate) lost_place: bool,
     pub(crate) paused: bool,
-    /// Nothing has come since the topic was last looked at.
-    pub(crate) is_quiet: bool,
-    /// The look that is under way.
-    pub(crate) look: Option<Task>,
 }
 
 // One per partition: nothing to save.
@@ -85,7 +81,6 @@ pub(crate) enum Then {
 impl<B: Bucket> Partition<B> {
     /// Takes a record of this partition.
     pub(crate) fn push(&mut self, record: &Record<'_>, clock: &dyn Clock) -> Then {
-        self.is_quiet = false;
         match &mut self.state {
             State::Reading(reading) => {
                 match reading.range.push(record) {
@@ -150,15 +145,6 @@ impl<B: Bucket> Partition<B> {
             State::Adopting { adoption, .. } => adoption.size_bytes(),
             State::Finishing { size_bytes, .. } => *size_bytes,
             State::Locating { .. } | State::Placed { .. } => 0,
-        }
-    }
-
-    /// The chain of what is being read, while nothing of it is on its way.
-    pub(crate) fn waits_with(&self) -> Option<&Chain<B, Broker>> {
-        match &self.state {
-            State::Reading(reading) if reading.flight.is_none() => Some(&reading.chain),
-            State::Adopting { chain, .. } => Some(chain),
-            _ => None,
         }
     }
 

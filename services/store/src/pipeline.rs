@@ -26,9 +26,6 @@ const POLL_BUSY: Duration = Duration::from_millis(10);
 const TICK: Duration = Duration::from_millis(50);
 /// And after so much was read, if that is earlier.
 const LOOK_AT_BYTES: u64 = 4 << 20;
-/// A partition in which nothing comes is looked at so often, whether its topic was deleted and made again: of that the
-/// client itself may not hear, and would wait for ever for offsets that the new topic does not have.
-const LOOK: Duration = Duration::from_secs(5);
 /// What is being stored of a partition that goes to somebody else may take this long. Cut short, it is finished there.
 const HAND_OVER: Duration = Duration::from_secs(10);
 /// Below the harness's limit for the whole shutdown.
@@ -47,7 +44,6 @@ pub(crate) struct Pipeline<B: Bucket> {
     recent: usize,
     epoch: u64,
     ticked: Instant,
-    looked: Instant,
     /// Read since then.
     unseen_bytes: u64,
     /// When the first record came, and the CPU time until then.
@@ -95,7 +91,6 @@ impl<B: Bucket> Pipeline<B> {
             recent: 0,
             epoch: 0,
             ticked: Instant::now(),
-            looked: Instant::now(),
             unseen_bytes: 0,
             first: None,
             summary: Summary::default(),
@@ -204,8 +199,6 @@ impl<B: Bucket> Pipeline<B> {
                 target: None,
                 lost_place: false,
                 paused: false,
-                is_quiet: false,
-                look: None,
             });
         }
         while self.partitions.iter().any(|partition| matches!(partition.state, State::Locating { .. })) {
@@ -251,24 +244,9 @@ impl<B: Bucket> Pipeline<B> {
             self.rotate(index);
             self.seek_lost_place(consumer, index)?;
         }
-        self.look_for_new_topics();
         self.balance_memory(consumer)?;
         self.count();
         Ok(())
-    }
-
-    fn look_for_new_topics(&mut self) {
-        if self.looked.elapsed() < LOOK {
-            return;
-        }
-        self.looked = Instant::now();
-        for partition in &mut self.partitions {
-            let was_quiet = std::mem::replace(&mut partition.is_quiet, true);
-            let chain = partition.waits_with().filter(|_| was_quiet && partition.look.is_none()).cloned();
-            if let Some(chain) = chain {
-                partition.look = Some(self.workers.look(&partition.tp, partition.epoch, chain));
-            }
-        }
     }
 
     /// Cheap enough for every record.
@@ -346,7 +324,6 @@ impl<B: Bucket> Pipeline<B> {
                 self.summary.add(&receipt, false);
                 self.relocate(consumer, index)?;
             }
-            Ok(Outcome::Same) => self.partitions[index].look = None,
             Ok(Outcome::Beaten) => {
                 self.observer.beaten(&report.partition);
                 self.relocate(consumer, index)?;
@@ -366,7 +343,6 @@ impl<B: Bucket> Pipeline<B> {
         let partition = &mut self.partitions[index];
         partition.epoch = self.epoch;
         partition.lost_place = false;
-        partition.look = None;
         partition.target = None;
         let task = self.workers.locate(&partition.tp, self.epoch, partition.feed);
         partition.state = State::Locating { _task: task };

@@ -31,10 +31,6 @@ enum Job<B> {
         goods: Goods,
         observer: Observer,
     },
-    /// See whether the topic is still the one of the chain.
-    Look {
-        chain: Chain<B, Broker>,
-    },
     /// Everything of an adopted claim's range that Kafka has was read.
     Adopt {
         chain: Chain<B, Broker>,
@@ -55,8 +51,6 @@ pub(crate) enum Outcome<B> {
     Beaten,
     /// The adopted claim is finished.
     Adopted(Receipt),
-    /// The topic is the one that it was.
-    Same,
 }
 
 /// How a partition is to go on.
@@ -145,10 +139,6 @@ impl<B: Bucket> Workers<B> {
         self.spawn(partition, epoch, Job::Adopt { chain, broker, adoption: Some(adoption), goods: Goods::None })
     }
 
-    pub(crate) fn look(&self, partition: &TopicPartition, epoch: u64, chain: Chain<B, Broker>) -> Task {
-        self.spawn(partition, epoch, Job::Look { chain })
-    }
-
     /// The next report, waiting up to `timeout` for it.
     pub(crate) fn report(&self, timeout: Duration) -> Option<Report<B>> {
         self.reports.recv_timeout(timeout).ok()
@@ -186,10 +176,6 @@ impl<B: Bucket> Job<B> {
                     Stored::Done => Ok(Outcome::Stored(Receipt::of(encoded))),
                     Stored::Beaten => Ok(Outcome::Beaten),
                 }
-            }
-            Job::Look { chain } => {
-                chain.confirm_topic().await?;
-                Ok(Outcome::Same)
             }
             Job::Adopt { chain, broker, adoption, goods } => {
                 // Asked after reading: what is missing from the reading must lie below it.

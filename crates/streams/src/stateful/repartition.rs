@@ -77,13 +77,15 @@ pub fn repartition<S: Stage>(
     if from == to {
         return Ok(done);
     }
+    // First, since it ends what an attempt that was killed has left open: the marks behind that could not be read.
+    let transactions = Transactions::new(env, kafka, &format!("{}-repartition", settings.group), TRANSACTION)?;
     done.folded = finish_old(env, kafka, settings, stage, from)?;
     let old = Old::read(env, kafka, &admin, settings, stage, from)?;
     old.check_unread(env, kafka, settings, to)?;
     nobody_works(env, &admin, settings)?;
     let topic_id = old.expected.topic_id.clone();
     let new = Expected::new(env.service, settings, stage.layout(), Input { topic_id, partitions: to });
-    (done.keys, done.moved) = old.write(env, kafka, settings, stage, &new)?;
+    (done.keys, done.moved) = old.write(&transactions, settings, stage, &new)?;
     Ok(done)
 }
 
@@ -201,8 +203,7 @@ impl Old {
     /// Returns how many keys there are, and how many have moved.
     fn write<S: Stage>(
         mut self,
-        env: &Env,
-        kafka: &KafkaConfig,
+        transactions: &Transactions,
         settings: &Settings,
         stage: &S,
         new: &Expected,
@@ -239,8 +240,6 @@ impl Old {
             Changelog::new(&mut pending, &settings.changelog, partition).write(META_KEY, Some(&mark));
             offsets.push((settings.input.as_str(), partition, next));
         }
-        let id = format!("{}-repartition", settings.group);
-        let transactions = Transactions::new(env, kafka, &id, TRANSACTION)?;
         tracing::info!(keys, moved, bytes = pending.bytes(), "writing the state to its new partitions");
         match transactions.commit(&pending, &offsets, &Membership::of_nobody(&settings.group)) {
             Ok(()) => Ok((keys, moved)),

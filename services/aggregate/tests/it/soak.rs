@@ -9,6 +9,8 @@ use std::time::Instant;
 use super::crash::{settings, start_as};
 use super::*;
 use market::window::Outcome;
+use streams::stateful::Counts;
+use streams::stateful::world::META_KEY;
 use testkit::Fleet;
 
 const SYMBOLS: usize = 12;
@@ -86,27 +88,47 @@ fn whatever_happens_to_its_processes_each_window_is_told_once() {
     assert_balanced(&bench, &Options { lateness_ns: S, ..Options::default() });
 }
 
-/// Each window equals the batch, and every record is folded, a duplicate or late, as a plain computation says.
+/// Each window equals the batch, and every record is folded, a duplicate or late: as a plain computation says, and as the stage
+/// itself has counted over all its processes.
 fn assert_balanced(bench: &Bench, options: &Options) {
     assert_equals_batch(bench, options);
-    let (mut folded, mut late, mut all) = (0, 0, 0);
+    let mut expected: BTreeMap<i32, Counts> = BTreeMap::new();
     let mut folds: BTreeMap<i32, Fold> = BTreeMap::new();
     for record in bench.records(&bench.input) {
         let Ok(Event::Trade(trade)) = Event::decode(record.value.as_deref().unwrap()) else { panic!("{record:?}") };
         let fold = folds.entry(record.partition).or_insert_with(|| Fold::new(options, record.partition).unwrap());
-        all += 1;
+        let counts = expected.entry(record.partition).or_default();
         match fold.trade(&Input::of_owned(&trade, record.offset), &mut Vec::new()) {
-            Outcome::Folded => folded += 1,
-            Outcome::Late => late += 1,
-            Outcome::Duplicate => {}
+            Outcome::Folded => counts.folded += 1,
+            Outcome::Late => counts.late += 1,
+            Outcome::Duplicate => counts.duplicate += 1,
             other => panic!("{other:?}"),
         }
     }
+    let ends = bench.brokers.admin().watermarks(&bench.input).unwrap();
+    for (partition, (counted, next_offset)) in counted(bench) {
+        assert_eq!(counted, expected[&partition], "partition {partition}");
+        assert_eq!(next_offset, ends[partition as usize].1, "partition {partition}");
+    }
+    let all = expected.values().fold(Counts::default(), |sum, counts| sum.plus(counts));
     let told = last_revisions(&bench.metrics());
     let minutes: u64 = told.iter().filter(|((_, w, _), _)| w == "1m").map(|(_, m)| m.trade_count).sum();
-    println!("{all} records, {folded} folded, {late} late, {} windows", told.len());
+    println!("{} records, {} folded, {} late, {} windows", all.sum(), all.folded, all.late, told.len());
     // Some came too late for their minute and not for a window of five.
     let missed: u64 = folds.values().map(|fold| fold.counts().late_for_window[0]).sum();
-    assert_eq!(minutes + missed, folded + late, "each trade in one minute or too late for it");
-    assert_eq!(bench.records(&bench.dead_letters).len() as u64, late, "each late trade once in the dead letters");
+    assert_eq!(minutes + missed, all.folded + all.late, "each trade in one minute or too late for it");
+    assert_eq!(bench.records(&bench.dead_letters).len() as u64, all.late, "each late trade once in the dead letters");
+}
+
+/// What the last mark of each partition says: outcomes since the state began, and up to where.
+fn counted(bench: &Bench) -> BTreeMap<i32, (Counts, i64)> {
+    let marks = bench.records(&bench.state).into_iter().filter(|record| record.key.as_deref() == Some(META_KEY));
+    let read = |record: OwnedRecord| {
+        let mark: serde_json::Value = serde_json::from_slice(record.value.as_deref().unwrap()).unwrap();
+        let counts = serde_json::from_value(mark["counts"].clone()).unwrap();
+        (record.partition, (counts, mark["next_offset"].as_i64().unwrap()))
+    };
+    let counted: BTreeMap<_, _> = marks.map(read).collect();
+    assert_eq!(counted.len(), 3);
+    counted
 }

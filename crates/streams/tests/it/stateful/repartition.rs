@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rdkafka::producer::{BaseRecord, Producer as _};
 use streams::stateful::{self, Repartitioned, Settings};
 use testkit::eventually;
 
 use super::sum::Sum;
-use super::{Running, Topics, drain};
+use super::{Running, Topics, drain, transactional_as};
 use crate::admin::grow;
 use crate::kit::{Kit, LONG, env, numbers};
 
@@ -95,6 +96,39 @@ fn a_rebuild_that_is_asked_for_throws_nothing_away() {
     kit.send(&topics.input, None, &numbers(50..100));
     drain(&kit, &topics).unwrap();
     assert_went_on(&kit, &topics, 100);
+}
+
+/// One that was killed after each of its steps, the last in the middle of its transaction.
+#[test]
+fn stopped_anywhere_it_is_run_again() {
+    let kit = Kit::new();
+    let topics = Topics::new(&kit, 3);
+    kit.send(&topics.input, None, &numbers(0..300));
+    drain(&kit, &topics).unwrap();
+    kit.send(&topics.input, None, &numbers(300..350));
+    grow(&kit, &topics.changelog, 6);
+    refusal(drain(&kit, &topics), "`finflow repartition test --partitions 6`");
+    grow(&kit, &topics.input, 6);
+    refusal(drain(&kit, &topics), "`finflow repartition test --partitions 6`");
+    let (only, env) = (Settings { only: Some(3), ..topics.settings("1") }, env());
+    env.drain.set();
+    let folded = stateful::run(&env, &kit.kafka, &only, &mut Sum::new(&topics.output)).unwrap();
+    assert_eq!(folded.outcomes().folded, 50);
+    refusal(drain(&kit, &topics), "`finflow repartition test --partitions 6`");
+    let killed = transactional_as(&kit, &format!("{}-repartition", topics.group));
+    killed.begin_transaction().unwrap();
+    for partition in 0..6 {
+        let record = BaseRecord::to(&topics.changelog).partition(partition).key("S1").payload("[1,2,3]");
+        killed.send(record).map_err(|(error, _)| error).unwrap();
+    }
+    killed.flush(LONG).unwrap();
+
+    let done = repartition(&kit, &topics, 6).unwrap();
+    assert_eq!((done.from, done.to, done.folded, done.keys), (3, 6, 0, 7));
+    drop(killed);
+    kit.send(&topics.input, None, &numbers(350..500));
+    drain(&kit, &topics).unwrap();
+    assert_went_on(&kit, &topics, 500);
 }
 
 #[test]
