@@ -69,6 +69,23 @@ fn the_whole_data_set() {
     assert_eq!(summary["store"]["rows"].as_u64().expect("rows"), 104_224 + stored_besides(&summary), "{summary}");
 }
 
+/// With the roll-ups that are off otherwise: in the order of the file no bar is late. That the weeks and months are right is the
+/// matter of the windows' own tests.
+#[test]
+fn the_whole_data_set_is_rolled_up() {
+    let Some(file) = testkit::shared("data/index/indexProcessed.csv.gz") else { return };
+    let state = State::new();
+    let config = state.path().with_extension("yaml");
+    // Its windows are some 26,000 rows of some 3,000 days: objects that nobody looks at here.
+    let yaml = "aggregate: {rollups: [{bars: 1d, windows: [1w, 1mo]}]}\nstore: {metrics: ''}\n";
+    std::fs::write(&config, yaml).expect("the file is writable");
+    let words = ["--feed", file.to_str().expect("utf-8"), "--config", config.to_str().expect("utf-8")];
+    let summary = state.summary(&words);
+    assert_eq!((outcome(&summary, "folded"), outcome(&summary, "late")), (104_224, 0), "{summary}");
+    assert!(summary["metrics"].as_u64().expect("metrics") > 20_000, "{summary}");
+    assert_balanced(&summary);
+}
+
 /// Rows of other tables: what the other topics hold.
 fn stored_besides(summary: &Value) -> u64 {
     summary["metrics"].as_u64().expect("metrics") + summary["alerts"].as_u64().expect("alerts")
