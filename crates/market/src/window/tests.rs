@@ -115,6 +115,10 @@ impl Log {
         fold
     }
 
+    pub fn keys(&self) -> impl Iterator<Item = &String> {
+        self.values.keys()
+    }
+
     pub fn len(&self) -> usize {
         self.values.len()
     }
