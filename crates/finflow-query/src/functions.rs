@@ -14,7 +14,8 @@ use datafusion::logical_expr::{
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Date(Signature);
 
-/// `date_diff('millisecond', a, b)`: whole units from `a` to `b`.
+/// `date_diff('millisecond', a, b)`: whole units from `a` to `b`, of which each is cut to its millisecond first, as those
+/// engines do.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct DateDiff(Signature);
 
@@ -67,7 +68,7 @@ impl ScalarUDFImpl for DateDiff {
                 units.filter(|units| !units.is_empty()).map_or_else(String::new, |units| units.value(0).to_owned())
             }
         };
-        let Some(length_ns) = length_ns(&unit) else {
+        let Some(length_ms) = length_ms(&unit) else {
             return exec_err!("date_diff: the unit `{unit}` is none of millisecond, second, minute, hour, day");
         };
         let times = |value: &ColumnarValue| -> Result<Int64Array> {
@@ -80,7 +81,8 @@ impl ScalarUDFImpl for DateDiff {
             }
         };
         let (from, to) = (times(&args.args[1])?, times(&args.args[2])?);
-        let between = |(from, to): (Option<i64>, Option<i64>)| Some(to?.checked_sub(from?)? / length_ns);
+        let ms = |ns: i64| ns.div_euclid(NS_PER_MS);
+        let between = |(from, to): (Option<i64>, Option<i64>)| Some((ms(to?) - ms(from?)) / length_ms);
         let all: Int64Array = from.iter().zip(to.iter()).map(between).collect();
         if let [_, ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)] = args.args.as_slice() {
             return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&all, 0)?));
@@ -89,13 +91,15 @@ impl ScalarUDFImpl for DateDiff {
     }
 }
 
-fn length_ns(unit: &str) -> Option<i64> {
+const NS_PER_MS: i64 = 1_000_000;
+
+fn length_ms(unit: &str) -> Option<i64> {
     Some(match unit {
-        "millisecond" => 1_000_000,
-        "second" => 1_000_000_000,
-        "minute" => 60_000_000_000,
-        "hour" => 3_600_000_000_000,
-        "day" => 86_400_000_000_000,
+        "millisecond" => 1,
+        "second" => 1_000,
+        "minute" => 60_000,
+        "hour" => 3_600_000,
+        "day" => 86_400_000,
         _ => return None,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::rows::{BTC, Bar, ETH, GAPS, LETTERS, Trade, bars, day, hour, rfc3339, trades};
+use crate::rows::{BTC, Bar, Daily, ETH, GAPS, LETTERS, Trade, day, hour, rfc3339, trades};
 
 pub type Answer = Vec<Vec<String>>;
 
@@ -11,21 +11,21 @@ macro_rules! row {
     ($($cell:expr),+) => { vec![$($cell.to_string()),+] };
 }
 
-pub fn of(name: &str) -> Answer {
+pub fn of(name: &str, daily: &Daily) -> Answer {
     match name {
-        "correlation" => correlation(),
-        "daily_average" => daily_average(),
+        "correlation" => correlation(daily),
+        "daily_average" => daily_average(daily),
         "data_quality" => data_quality(),
         "dead_letters" => dead_letters(),
-        "drawdown" => drawdown(),
+        "drawdown" => drawdown(daily),
         "gaps" => gaps(),
-        "latency" => latency(),
-        "moving_average" => moving_average(),
+        "latency" => latency(1),
+        "moving_average" => moving_average(daily),
         "price_history" => price_history(),
         "symbol_comparison" => symbol_comparison(),
         "top_gainers" => movers(true),
         "top_losers" => movers(false),
-        "volatility" => volatility(),
+        "volatility" => volatility(daily),
         "volume_leaders" => volume_leaders(),
         "vwap_by_hour" => vwap_by_hour(),
         _ => panic!("{name} has no expected answer"),
@@ -41,19 +41,25 @@ fn rounded(value: f64, digits: i32) -> f64 {
     (value * scale).round() / scale
 }
 
+/// A value of which so many digits are asked for. Where it lies in the middle between two of those, such as 11696.15005, either
+/// will do: half a century of averages has such, and doubles cannot tell.
+fn digits(value: f64, digits: u32) -> String {
+    format!("{value}~{digits}")
+}
+
 fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Bars of each symbol in the order of time.
-fn series() -> BTreeMap<String, Vec<Bar>> {
-    let mut by_symbol = BTreeMap::<String, Vec<Bar>>::new();
-    bars().into_iter().for_each(|bar| by_symbol.entry(bar.symbol.clone()).or_default().push(bar));
+fn series(daily: &Daily) -> BTreeMap<&str, Vec<&Bar>> {
+    let mut by_symbol = BTreeMap::<&str, Vec<&Bar>>::new();
+    daily.bars.iter().for_each(|bar| by_symbol.entry(&bar.symbol).or_default().push(bar));
     by_symbol.values_mut().for_each(|bars| bars.sort_by_key(|bar| bar.start));
     by_symbol
 }
 
-fn returns(bars: &[Bar]) -> BTreeMap<i64, f64> {
+fn returns(bars: &[&Bar]) -> BTreeMap<i64, f64> {
     bars.windows(2).map(|pair| (pair[1].start, pair[1].close / pair[0].close - 1.0)).collect()
 }
 
@@ -67,9 +73,9 @@ fn by_hour<T>(trades: &[Trade], value: impl Fn(&Trade) -> T) -> BTreeMap<(String
     hours
 }
 
-fn correlation() -> Answer {
-    let series = series();
-    let (a, b) = (returns(&series["TSLA"]), returns(&series["NVDA"]));
+fn correlation(daily: &Daily) -> Answer {
+    let series = series(daily);
+    let (a, b) = (returns(&series[daily.first]), returns(&series[daily.second]));
     let pairs: Vec<(f64, f64)> = a.iter().filter_map(|(start, x)| Some((*x, *b.get(start)?))).collect();
     let (xs, ys): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
     let (mean_x, mean_y) = (mean(&xs), mean(&ys));
@@ -78,15 +84,15 @@ fn correlation() -> Answer {
     vec![row![pairs.len(), rounded(correlation, 6)]]
 }
 
-fn daily_average() -> Answer {
+fn daily_average(daily: &Daily) -> Answer {
     let mut days = BTreeMap::<(String, String), Vec<f64>>::new();
     for trade in all_trades() {
         days.entry((trade.symbol.to_owned(), day(trade.event_time))).or_default().push(trade.price);
     }
-    for bar in bars() {
-        days.entry((bar.symbol, day(bar.start))).or_default().push(bar.close);
+    for bar in &daily.bars {
+        days.entry((bar.symbol.clone(), day(bar.start))).or_default().push(bar.close);
     }
-    days.into_iter().map(|((symbol, day), prices)| row![symbol, day, rounded(mean(&prices), 2)]).collect()
+    days.into_iter().map(|((symbol, day), prices)| row![symbol, day, digits(mean(&prices), 2)]).collect()
 }
 
 /// The windows that hold a trade: a minute, and the five that reach over five minutes.
@@ -121,9 +127,9 @@ fn dead_letters() -> Answer {
     counts.into_iter().map(|((day, stage, reason), count)| row![day, stage, reason, count]).collect()
 }
 
-fn drawdown() -> Answer {
+fn drawdown(daily: &Daily) -> Answer {
     let mut falls = Vec::new();
-    for (symbol, bars) in series() {
+    for (symbol, bars) in series(daily) {
         let (mut peak, mut deepest) = (f64::MIN, f64::MAX);
         for bar in &bars {
             peak = peak.max(bar.close);
@@ -131,7 +137,7 @@ fn drawdown() -> Answer {
         }
         falls.push((rounded(deepest * 100.0, 4), symbol, bars.len()));
     }
-    falls.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+    falls.sort_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)));
     falls.into_iter().map(|(deepest, symbol, bars)| row![symbol, deepest, bars]).collect()
 }
 
@@ -143,8 +149,10 @@ fn gaps() -> Answer {
     ]
 }
 
-fn latency() -> Answer {
-    let waits = by_hour(&all_trades(), |trade| (trade.receive_time - trade.event_time) / 1_000_000);
+/// Between times that an engine rounds to so many nanoseconds when it reads them, and then cuts to milliseconds.
+pub fn latency(precision_ns: i64) -> Answer {
+    let ms = |ns: i64| ((ns + precision_ns / 2).div_euclid(precision_ns) * precision_ns).div_euclid(1_000_000);
+    let waits = by_hour(&all_trades(), |trade| ms(trade.receive_time) - ms(trade.event_time));
     let row = |((symbol, day, hour), waits): ((String, String, String), Vec<i64>)| {
         let (shortest, longest) = (waits.iter().min().expect("a trade"), waits.iter().max().expect("a trade"));
         let average = waits.iter().sum::<i64>() as f64 / waits.len() as f64;
@@ -153,11 +161,11 @@ fn latency() -> Answer {
     waits.into_iter().map(row).collect()
 }
 
-fn moving_average() -> Answer {
-    let closes: Vec<(i64, f64)> = series()["TSLA"].iter().map(|bar| (bar.start, bar.close)).collect();
+fn moving_average(daily: &Daily) -> Answer {
+    let closes: Vec<(i64, f64)> = series(daily)[daily.first].iter().map(|bar| (bar.start, bar.close)).collect();
     let average = |at: usize, length: usize| {
         let last: Vec<f64> = closes[(at + 1).saturating_sub(length)..=at].iter().map(|(_, close)| *close).collect();
-        rounded(mean(&last), 4)
+        digits(mean(&last), 4)
     };
     let row =
         |(at, (start, close)): (usize, &(i64, f64))| row![rfc3339(*start), close, average(at, 20), average(at, 50)];
@@ -203,15 +211,15 @@ fn movers(best_first: bool) -> Answer {
     changes.into_iter().map(|(change, symbol, first, last)| row![symbol, first, last, change]).collect()
 }
 
-fn volatility() -> Answer {
+fn volatility(daily: &Daily) -> Answer {
     let mut all = Vec::new();
-    for (symbol, bars) in series() {
+    for (symbol, bars) in series(daily) {
         let returns: Vec<f64> = returns(&bars).into_values().collect();
         let average = mean(&returns);
         let variance = returns.iter().map(|x| (x - average).powi(2)).sum::<f64>() / (returns.len() - 1) as f64;
         all.push((rounded(variance.sqrt() * 252f64.sqrt(), 6), symbol, returns.len()));
     }
-    all.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    all.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
     all.into_iter().map(|(yearly, symbol, days)| row![symbol, days, yearly]).collect()
 }
 

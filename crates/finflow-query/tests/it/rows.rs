@@ -1,5 +1,5 @@
-//! The rows that the lakes of these tests hold: recorded trades of two symbols and daily bars of several, and a few gaps
-//! and dead letters, of which no recording has any.
+//! The rows that the lakes of these tests hold: recorded trades of two symbols, daily bars of shares or of indexes, and a few
+//! gaps and dead letters, of which no recording has any.
 
 use std::io::Read;
 use std::path::Path;
@@ -50,9 +50,12 @@ pub const GAPS: [Gap; 3] = [
 pub const BTC: &str = "BINANCE:BTCUSDT";
 pub const ETH: &str = "BINANCE:ETHUSDT";
 
-fn unpacked(file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(file);
-    let packed = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+fn testdata(file: &str) -> String {
+    unpacked(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata").join(file))
+}
+
+fn unpacked(path: &Path) -> String {
+    let packed = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut text = String::new();
     GzDecoder::new(&*packed).read_to_string(&mut text).expect("the file is text in gzip");
     text
@@ -65,7 +68,7 @@ fn number<T: std::str::FromStr>(text: &str) -> T {
 /// In the order of the recording, which is that of the ids.
 pub fn trades(symbol: &'static str) -> Vec<Trade> {
     let name = if symbol == BTC { "btcusdt" } else { "ethusdt" };
-    let text = unpacked(&format!("binance/spot_{name}_20240808.trades.csv.gz"));
+    let text = testdata(&format!("binance/spot_{name}_20240808.trades.csv.gz"));
     let trade = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
         let (id, price, quantity) = (cells[2], cells[3], cells[4]);
@@ -86,20 +89,57 @@ pub fn trades(symbol: &'static str) -> Vec<Trade> {
     text.lines().skip(1).map(trade).collect()
 }
 
-/// Days of several shares, a row per share and day.
-pub fn bars() -> Vec<Bar> {
-    let bar = |line: &str| {
-        let cells: Vec<&str> = line.split(',').map(|cell| cell.trim_matches('"')).collect();
-        let [symbol, open, high, low, close] = [0, 1, 2, 3, 4].map(|at| cells[at]);
-        let (volume, at) = (cells[6], cells[7]);
-        let start = i64::try_from(number::<jiff::Timestamp>(at).as_nanosecond()).expect("64 bits");
+/// Daily bars, and the two symbols of them that the queries are asked about.
+pub struct Daily {
+    pub bars: Vec<Bar>,
+    pub first: &'static str,
+    pub second: &'static str,
+}
+
+impl Daily {
+    /// Days of several shares, a row per share and day.
+    pub fn shares() -> Self {
+        let bar = |line: &str| {
+            let cells: Vec<&str> = line.split(',').map(|cell| cell.trim_matches('"')).collect();
+            let start = i64::try_from(number::<jiff::Timestamp>(cells[7]).as_nanosecond()).expect("64 bits");
+            Bar::new(cells[0], start, [1, 2, 3, 4, 6].map(|at| cells[at]))
+        };
+        let text = testdata("questdb/nasdaq_open_close.head.csv.gz");
+        Self { bars: text.lines().skip(1).map(bar).collect(), first: "TSLA", second: "NVDA" }
+    }
+
+    /// The index data set of the tutorials, where it is kept beside the project (`FINFLOW_SHARED`, else `../shared`): half a
+    /// century of thirteen indexes, among them those that the queries ask about where nothing is said.
+    pub fn indexes() -> Option<Self> {
+        let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+        let shared = std::env::var_os("FINFLOW_SHARED").map_or_else(beside, Into::into);
+        let path = shared.join("data/index/indexProcessed.csv.gz");
+        if !path.exists() {
+            println!("skipped: {} is not here", path.display());
+            return None;
+        }
+        let bar = |line: &str| {
+            let cells: Vec<&str> = line.split(',').collect();
+            let day = number::<jiff::civil::Date>(cells[1]).to_zoned(jiff::tz::TimeZone::UTC).expect("a day");
+            let start = i64::try_from(day.timestamp().as_nanosecond()).expect("64 bits");
+            Bar::new(cells[0], start, [2, 3, 4, 5, 7].map(|at| cells[at]))
+        };
+        Some(Self { bars: unpacked(&path).lines().skip(1).map(bar).collect(), first: "HSI", second: "NYA" })
+    }
+}
+
+impl Bar {
+    fn new(symbol: &str, start: i64, [open, high, low, close, volume]: [&str; 5]) -> Self {
         let end = start + DAY_NS;
         let json = format!(
             r#"{{"kind":"bar","schema_version":1,"symbol":"{symbol}","interval":"1d","start":{start},"end":{end},"open":{open},"high":{high},"low":{low},"close":{close},"volume":{volume}}}"#
         );
-        Bar { symbol: symbol.to_owned(), start, close: number(close), json }
-    };
-    unpacked("questdb/nasdaq_open_close.head.csv.gz").lines().skip(1).map(bar).collect()
+        Self { symbol: symbol.to_owned(), start, close: number(close), json }
+    }
+
+    pub fn json(&self) -> String {
+        self.json.clone()
+    }
 }
 
 impl Trade {
@@ -109,12 +149,6 @@ impl Trade {
 
     pub fn minute(&self) -> i64 {
         self.event_time.div_euclid(MINUTE_NS) * MINUTE_NS
-    }
-}
-
-impl Bar {
-    pub fn json(&self) -> String {
-        self.json.clone()
     }
 }
 

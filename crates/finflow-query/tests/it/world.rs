@@ -8,7 +8,7 @@ use lake::{Chain, Feed, Format, Paths, Pushed, Range, Record, Source, Unasked};
 use market::window::{Fold, Input, Moment, Options};
 use market::{Event, Metrics};
 
-use crate::rows::{self, BTC, ETH, GAPS, LETTERS};
+use crate::rows::{self, BTC, Daily, ETH, GAPS, LETTERS};
 
 pub struct World {
     pub dir: tempfile::TempDir,
@@ -26,6 +26,10 @@ impl World {
 
     /// The events are stored in as many ranges as there are formats, everything else in the last of these.
     pub fn new(formats: &[Format]) -> Self {
+        Self::of(&Daily::shares(), formats)
+    }
+
+    pub fn of(daily: &Daily, formats: &[Format]) -> Self {
         let world = Self::empty();
         let (btc, eth) = (rows::trades(BTC), rows::trades(ETH));
         let mut metrics = Vec::new();
@@ -33,7 +37,7 @@ impl World {
         metrics.extend(folded(&eth, 1));
         let jsons = |trades: Vec<rows::Trade>| trades.into_iter().map(|trade| trade.json());
         let gaps = GAPS.iter().map(rows::Gap::json);
-        let bars = rows::bars().into_iter().map(|bar| bar.json());
+        let bars = daily.bars.iter().map(rows::Bar::json);
         world.store("raw", 0, Feed::Raw, formats, jsons(btc).chain(gaps).collect());
         world.store("raw", 1, Feed::Raw, formats, jsons(eth).chain(bars).collect());
         let last = &formats[formats.len() - 1..];

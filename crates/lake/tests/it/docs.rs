@@ -40,13 +40,15 @@ fn absent(column: &Column) -> &'static str {
 const SQL_HEAD: &str = "# Named queries
 
 Written from `crates/lake/sql`. `finflow query NAME --param symbol=HSI` runs one on this machine over objects of any format
-([cli.md](cli.md#finflow-query)); elsewhere they are for the tables that `finflow catalog apply` makes of Parquet objects ([lake.md](lake.md#catalog)).
+([cli.md](cli.md#finflow-query)); elsewhere they are for the tables and views that `finflow catalog apply` makes ([lake.md](lake.md#catalog)).
 `{name}` stands for a value as a string literal, `{name:number}` for a whole number. Every query of a table bounds its partition;
-`dt` and `year` are text and compare as such. `.ci/trino` has Trino, the engine family of Athena, plan each of them (EXPLAIN) over what the pipeline
-stored; nothing has run on Athena. `daily_average` reads the whole lake: the view has no partition to bound.
+`dt` and `year` are text and compare as such. `make e2e-trino` compares the rows of each on Trino, the engine family of Athena, with
+those of a computation without SQL ([record](proof/2026-11-26-trino.md)); nothing has run on Athena. `daily_average` reads the whole
+lake: the view has no partition to bound.
 
 The first is the one of the tutorials, word for word. Athena refuses an alias in GROUP BY (`Column 'trading_day' cannot be
-resolved`): there it is `GROUP BY 1, 2`.
+resolved`): there it is `GROUP BY 1, 2`. `latency` is between times that Athena reads to the millisecond: over Parquet it may round each,
+so that a difference is one more or less than on this machine.
 ";
 
 fn sql_page() -> String {
