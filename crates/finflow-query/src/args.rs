@@ -5,8 +5,15 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use harness::ByteSize;
 
+use crate::athena::Price;
+
 #[derive(Clone, Debug, Parser)]
-#[command(name = "finflow-query", version, bin_name = "finflow query", about = "SQL over the lake, on this machine")]
+#[command(
+    name = "finflow-query",
+    version,
+    bin_name = "finflow query",
+    about = "SQL over the lake, on this machine or on Athena"
+)]
 pub(crate) struct Args {
     /// A named query, see --list; or SQL
     #[arg(value_name = "NAME|SQL", required_unless_present_any = ["list", "sql"], conflicts_with = "sql")]
@@ -23,6 +30,27 @@ pub(crate) struct Args {
     /// Show the SQL, and run nothing
     #[arg(long)]
     pub(crate) show: bool,
+    /// Where the query runs
+    #[arg(long, value_enum, default_value_t = Engine::Local)]
+    pub(crate) engine: Engine,
+    /// Athena's database
+    #[arg(long, value_name = "NAME", default_value = "finflow", requires = "engine")]
+    pub(crate) database: String,
+    /// Athena's workgroup; without, its primary one
+    #[arg(long, value_name = "NAME", requires = "engine")]
+    pub(crate) workgroup: Option<String>,
+    /// Where Athena puts its answer, unless the workgroup says so
+    #[arg(long, value_name = "s3://BUCKET/FOLDER/", requires = "engine", value_parser = s3_place)]
+    pub(crate) results: Option<String>,
+    /// The Athena to ask, such as that of a VPC endpoint
+    #[arg(long, value_name = "URL", requires = "engine")]
+    pub(crate) athena_endpoint: Option<String>,
+    /// What Athena takes for a terabyte, in US dollars
+    #[arg(long, value_name = "USD", default_value = "5", requires = "engine")]
+    pub(crate) price_per_tb: Price,
+    /// Send the query without an estimate, and without the limit of --max-bytes
+    #[arg(long, requires = "engine")]
+    pub(crate) no_estimate: bool,
     /// The state folder of a `finflow up`, running or not
     #[arg(long, value_name = "DIR", default_value = "state", conflicts_with_all = ["s3_endpoint", "region"])]
     pub(crate) state: PathBuf,
@@ -47,6 +75,19 @@ pub(crate) struct Args {
     /// Draw this column over the rows, in place of the rows
     #[arg(long, value_name = "COLUMN", conflicts_with = "format")]
     pub(crate) plot: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// This machine
+    Local,
+    /// Athena of AWS, which bills what it scans
+    Athena,
+}
+
+fn s3_place(text: &str) -> Result<String, String> {
+    let is_place = text.strip_prefix("s3://").is_some_and(|place| !place.is_empty());
+    is_place.then(|| text.to_owned()).ok_or_else(|| "it must begin with s3:// and name a bucket".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,5 +1,5 @@
 //! `finflow-query`, which `finflow query` runs: SQL over the lake, by DataFusion, on the objects that Athena reads and with
-//! the same named queries.
+//! the same named queries; or by Athena itself ([`athena`]).
 //!
 //! In: the name of a query or SQL, and where the lake is. Out: rows as a table, CSV or JSON lines, or a plot. Each query
 //! sees one listing of each table that it names ([`objects`]); what it may read is known, and refused above a limit,
@@ -7,9 +7,11 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser;
 
 mod args;
+mod athena;
 mod functions;
 mod objects;
 mod output;
@@ -20,11 +22,18 @@ mod schema;
 mod statement;
 mod tables;
 
-use args::Args;
+use args::{Args, Engine};
 
 /// As a shell tells of a program that Ctrl-C ended.
 const EXIT_INTERRUPTED: u8 = 130;
 const EXIT_USAGE: u8 = 2;
+
+/// How a query ended that did not fail.
+enum Ended {
+    Done,
+    /// By Ctrl-C; with what became of it.
+    Interrupted(String),
+}
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -43,28 +52,31 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // On a thread of its own: a query that computes for long must not keep Ctrl-C from being heard.
-    let query = runtime.spawn(run::main(args, sql));
     let ended = runtime.block_on(async {
-        tokio::select! {
-            ended = query => Some(ended),
-            _ = tokio::signal::ctrl_c() => None,
+        match args.engine {
+            Engine::Local => here(args, sql).await,
+            Engine::Athena => athena::main(args, sql).await,
         }
     });
     runtime.shutdown_background();
     match ended {
-        Some(Ok(Ok(()))) => ExitCode::SUCCESS,
-        Some(Ok(Err(error))) => {
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::Interrupted(what)) => {
+            eprintln!("finflow query: interrupted; {what}");
+            ExitCode::from(EXIT_INTERRUPTED)
+        }
+        Err(error) => {
             eprintln!("finflow query: {error:#}");
             ExitCode::FAILURE
         }
-        Some(Err(panic)) => {
-            eprintln!("finflow query: the query broke off: {panic}");
-            ExitCode::FAILURE
-        }
-        None => {
-            eprintln!("finflow query: interrupted; what was printed is not the whole answer");
-            ExitCode::from(EXIT_INTERRUPTED)
-        }
+    }
+}
+
+async fn here(args: Args, sql: String) -> anyhow::Result<Ended> {
+    // On a thread of its own: a query that computes for long must not keep Ctrl-C from being heard.
+    let query = tokio::spawn(run::main(args, sql));
+    tokio::select! {
+        ended = query => ended.context("the query broke off")?.map(|()| Ended::Done),
+        _ = tokio::signal::ctrl_c() => Ok(Ended::Interrupted("what was printed is not the whole answer".to_owned())),
     }
 }

@@ -28,9 +28,14 @@ struct Query {
 
 /// What a query may read at most: whole objects, and the end of a Parquet object twice. Mostly Parquet needs only a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Scan {
-    objects: u64,
-    bytes: u64,
+pub(crate) struct Scan {
+    pub(crate) objects: u64,
+    pub(crate) bytes: u64,
+}
+
+/// What the same query may read at most, wherever it runs.
+pub(crate) async fn most(args: &Args, sql: &str) -> anyhow::Result<Scan> {
+    Ok(Query::plan(Place::open(args).await?, &args.prefix, sql).await?.scan())
 }
 
 pub(crate) async fn main(args: Args, sql: String) -> anyhow::Result<()> {
@@ -45,8 +50,14 @@ pub(crate) async fn main(args: Args, sql: String) -> anyhow::Result<()> {
             ByteSize(bytes)
         );
     }
-    let rows = query.rows()?;
-    let shown = match (&args.plot, statement::curve(&args)) {
+    let shown = show(&args, query.rows()?).await?;
+    eprintln!("{} rows, {} of {most} bytes read", grouped(shown as u64), grouped(query.objects.read_bytes()));
+    Ok(())
+}
+
+/// Writes the rows as they are wanted, and says how many there were.
+pub(crate) async fn show(args: &Args, rows: SendableRecordBatchStream) -> anyhow::Result<usize> {
+    Ok(match (&args.plot, statement::curve(args)) {
         (Some(column), _) => {
             let rows = output::collect(rows).await?;
             println!("{}", plot::of(&rows, column)?);
@@ -61,9 +72,7 @@ pub(crate) async fn main(args: Args, sql: String) -> anyhow::Result<()> {
             output::table(&rows)?
         }
         _ => output::write(rows, args.format).await?,
-    };
-    eprintln!("{} rows, {} of {most} bytes read", grouped(shown as u64), grouped(query.objects.read_bytes()));
-    Ok(())
+    })
 }
 
 impl Query {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail, ensure};
 use lake::queries;
 
-use crate::Args;
+use crate::args::{Args, Engine};
 
 /// `None` where only something is to be shown.
 pub(crate) fn of(args: &Args) -> anyhow::Result<Option<String>> {
@@ -17,6 +17,7 @@ pub(crate) fn of(args: &Args) -> anyhow::Result<Option<String>> {
     let named = if args.sql.is_some() { None } else { queries::named(words) };
     let values = values(&args.param)?;
     let sql = match named {
+        Some(query) if args.engine == Engine::Athena => query.athena_sql(&values).map_err(anyhow::Error::msg)?,
         Some(query) => query.sql(&values).map_err(anyhow::Error::msg)?,
         None if args.sql.is_none() && !words.trim().contains(char::is_whitespace) => {
             bail!("`{words}` is no named query and no SQL; `finflow query --list` shows the names")
@@ -26,6 +27,11 @@ pub(crate) fn of(args: &Args) -> anyhow::Result<Option<String>> {
             words.to_owned()
         }
     };
+    // This machine's engine refuses by itself what does not only read.
+    ensure!(
+        args.engine == Engine::Local || only_reads(&sql),
+        "only SELECT and WITH are sent to Athena: nothing here writes"
+    );
     if args.show {
         println!("{sql}");
         return Ok(None);
@@ -41,6 +47,12 @@ pub(crate) fn curve(args: &Args) -> Option<&'static str> {
         "symbol_comparison" => Some("ratio"),
         _ => None,
     }
+}
+
+fn only_reads(sql: &str) -> bool {
+    let first = sql.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+    let first = first.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    ["select", "with"].contains(&&*first.to_ascii_lowercase())
 }
 
 fn values(pairs: &[String]) -> anyhow::Result<BTreeMap<String, String>> {

@@ -12,6 +12,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use crate::aws::AwsError;
 use crate::bucket::{Bucket, BucketError, list_all};
 use crate::format::Format;
 use crate::layout::Paths;
@@ -23,7 +24,7 @@ mod glue;
 mod partitions;
 mod view;
 
-pub use glue::{Glue, GlueError, GlueService};
+pub use glue::{Glue, GlueService};
 
 /// Name of the view that the seeds' queries use.
 pub const VIEW: &str = "stock_data";
@@ -69,7 +70,7 @@ pub struct Plan {
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     #[error(transparent)]
-    Glue(#[from] GlueError),
+    Glue(#[from] AwsError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
     #[error("register partitions of {table}: {why}")]
@@ -151,7 +152,7 @@ pub async fn apply<G: Glue>(glue: &G, plan: &Plan, mut each: impl FnMut(&Step)) 
     Ok(())
 }
 
-async fn table_of<G: Glue>(glue: &G, database: &str, name: &str) -> Result<Option<Value>, GlueError> {
+async fn table_of<G: Glue>(glue: &G, database: &str, name: &str) -> Result<Option<Value>, AwsError> {
     match glue.call("GetTable", json!({"DatabaseName": database, "Name": name})).await {
         Ok(mut answer) => Ok(Some(answer["Table"].take())),
         Err(error) if error.is_not_found() => Ok(None),
@@ -175,7 +176,7 @@ async fn extent<B: Bucket>(bucket: &B, paths: &Paths, table: Table, options: &Op
     Ok(Extent { first, beyond })
 }
 
-async fn crawler<G: Glue>(plan: &mut Plan, glue: &G, options: &Options, role: &str) -> Result<(), GlueError> {
+async fn crawler<G: Glue>(plan: &mut Plan, glue: &G, options: &Options, role: &str) -> Result<(), AwsError> {
     let name = format!("{}-lake", options.database);
     match glue.call("GetCrawler", json!({"Name": name})).await {
         Ok(_) => plan.unchanged.push(format!("crawler {name}")),

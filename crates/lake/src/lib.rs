@@ -10,6 +10,7 @@
 //! **Invariants:** nothing here overwrites an object, and nothing but [`expire`] deletes one; no venue's format is known here; no clock is read.
 
 mod adoption;
+pub mod aws;
 pub mod bucket;
 pub mod catalog;
 mod chain;

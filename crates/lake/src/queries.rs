@@ -86,6 +86,11 @@ impl Query {
         }
         Ok(sql)
     }
+
+    /// The same as Athena and Trino take it: they refuse an alias in GROUP BY, which the tutorials' query has.
+    pub fn athena_sql(&self, values: &BTreeMap<String, String>) -> Result<String, String> {
+        Ok(self.sql(values)?.replace("GROUP BY symbol, trading_day", "GROUP BY 1, 2"))
+    }
 }
 
 /// `from: 2024-01-01`, but no sentence.

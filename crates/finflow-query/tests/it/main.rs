@@ -1,5 +1,6 @@
 //! The program itself, asked over lakes that the lake's own code wrote.
 
+mod athena;
 mod command;
 mod docs;
 mod expected;

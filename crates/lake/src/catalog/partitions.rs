@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{CatalogError, Glue, GlueError, Options, Plan, Step, desired};
+use super::{CatalogError, Glue, Options, Plan, Step, desired};
+use crate::aws::AwsError;
 use crate::layout::Paths;
 use crate::table::Table;
 
@@ -16,7 +17,7 @@ pub(super) async fn registered<G: Glue>(
     glue: &G,
     database: &str,
     table: &str,
-) -> Result<BTreeSet<Vec<String>>, GlueError> {
+) -> Result<BTreeSet<Vec<String>>, AwsError> {
     let (mut known, mut token) = (BTreeSet::new(), Value::Null);
     loop {
         let mut body = json!({"DatabaseName": database, "TableName": table, "ExcludeColumnSchema": true});

@@ -17,14 +17,20 @@ struct Content {
     calls: Vec<&'static str>,
 }
 
-fn error(action: &str, code: &str) -> GlueError {
-    GlueError { action: action.to_owned(), place: "fake".to_owned(), code: code.to_owned(), why: code.to_owned() }
+fn error(action: &str, code: &str) -> AwsError {
+    AwsError {
+        service: "glue",
+        action: action.to_owned(),
+        place: "fake".to_owned(),
+        code: code.to_owned(),
+        why: code.to_owned(),
+    }
 }
 
 const PAGE: usize = 30;
 
 impl Glue for Fake {
-    async fn call(&self, action: &'static str, body: Value) -> Result<Value, GlueError> {
+    async fn call(&self, action: &'static str, body: Value) -> Result<Value, AwsError> {
         let mut content = self.0.lock().unwrap();
         content.calls.push(action);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

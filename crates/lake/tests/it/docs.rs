@@ -47,7 +47,7 @@ those of a computation without SQL ([record](proof/2026-11-26-trino.md)); nothin
 lake: the view has no partition to bound.
 
 The first is the one of the tutorials, word for word. Athena refuses an alias in GROUP BY (`Column 'trading_day' cannot be
-resolved`): there it is `GROUP BY 1, 2`. `latency` is between times that Athena reads to the millisecond: over Parquet it may round each,
+resolved`): there it is `GROUP BY 1, 2`, which `--engine athena` sends. `latency` is between times that Athena reads to the millisecond: over Parquet it may round each,
 so that a difference is one more or less than on this machine.
 ";
 
