@@ -72,8 +72,11 @@ pub(crate) struct Args {
     /// How the rows are written
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+    /// Write the rows to this file, which is there only when it is whole
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
     /// Draw this column over the rows, in place of the rows
-    #[arg(long, value_name = "COLUMN", conflicts_with = "format")]
+    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["format", "out"])]
     pub(crate) plot: Option<String>,
 }
 
@@ -95,4 +98,5 @@ pub(crate) enum Format {
     Table,
     Csv,
     Json,
+    Parquet,
 }

@@ -1,7 +1,7 @@
 //! `finflow-query`, which `finflow query` runs: SQL over the lake, by DataFusion, on the objects that Athena reads and with
 //! the same named queries; or by Athena itself ([`athena`]).
 //!
-//! In: the name of a query or SQL, and where the lake is. Out: rows as a table, CSV or JSON lines, or a plot. Each query
+//! In: the name of a query or SQL, and where the lake is. Out: rows as a table, CSV, JSON lines or Parquet, or a plot. Each query
 //! sees one listing of each table that it names ([`objects`]); what it may read is known, and refused above a limit,
 //! before the first object is opened ([`run`]). Nothing is ever written to the lake.
 
@@ -19,6 +19,7 @@ mod place;
 mod plot;
 mod run;
 mod schema;
+mod sink;
 mod statement;
 mod tables;
 
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(Ended::Done) => ExitCode::SUCCESS,
         Ok(Ended::Interrupted(what)) => {
+            sink::abandon();
             eprintln!("finflow query: interrupted; {what}");
             ExitCode::from(EXIT_INTERRUPTED)
         }

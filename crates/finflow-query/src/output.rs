@@ -1,6 +1,7 @@
 //! Rows for a person, a spreadsheet or a program.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
+use std::path::Path;
 
 use anyhow::Context as _;
 use datafusion::arrow::array::{Array, RecordBatch};
@@ -8,9 +9,13 @@ use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::basic::{Compression, ZstdLevel};
+use datafusion::parquet::file::properties::WriterProperties;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::args::Format;
+use crate::sink::Sink;
 
 /// All rows of an answer, and its columns also where there is no row.
 pub(crate) struct Rows {
@@ -29,29 +34,49 @@ pub(crate) async fn collect(rows: SendableRecordBatchStream) -> anyhow::Result<R
     Ok(Rows { schema, batches: rows.try_collect().await.context("run the query")? })
 }
 
-/// Writes to standard output, and says how many rows there were.
-pub(crate) async fn write(rows: SendableRecordBatchStream, format: Format) -> anyhow::Result<usize> {
-    if format == Format::Table {
-        return table(&collect(rows).await?);
-    }
-    let mut out = BufWriter::new(io::stdout());
-    match lines(rows, format, &mut out).await {
-        Err(error) if error.downcast_ref().is_some_and(is_closed) => std::process::exit(0),
+/// Writes to a file, else to standard output, and says how many rows there were.
+pub(crate) async fn write(
+    rows: SendableRecordBatchStream,
+    format: Format,
+    file: Option<&Path>,
+) -> anyhow::Result<usize> {
+    // The first row may be long in coming: that the file cannot be written is said before.
+    let mut sink = Sink::open(file)?;
+    let wrote = match format {
+        Format::Table => table(&collect(rows).await?, &mut sink),
+        Format::Parquet => parquet(rows, &mut sink).await,
+        Format::Csv | Format::Json => lines(rows, format, &mut sink).await,
+    };
+    match wrote.and_then(|count| sink.finish().map(|()| count)) {
+        Err(error) if is_closed(&error) => std::process::exit(0),
         result => result,
     }
 }
 
 /// Who closes the pipe has seen enough.
-fn is_closed(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::BrokenPipe
+fn is_closed(error: &anyhow::Error) -> bool {
+    let io = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<io::Error>().map(io::Error::kind);
+    error.chain().any(|cause| io(cause) == Some(io::ErrorKind::BrokenPipe))
 }
 
-pub(crate) fn table(rows: &Rows) -> anyhow::Result<usize> {
-    let text = pretty_format_batches_with_schema(rows.schema.clone(), &rows.batches)?;
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if !is_closed(&error) => Err(error.into()),
-        _ => Ok(rows.count()),
+pub(crate) fn table(rows: &Rows, out: &mut (dyn Write + Send)) -> anyhow::Result<usize> {
+    writeln!(out, "{}", pretty_format_batches_with_schema(rows.schema.clone(), &rows.batches)?)?;
+    Ok(rows.count())
+}
+
+/// One object with the columns in the engine's types, as other programs read it.
+async fn parquet(mut rows: SendableRecordBatchStream, out: &mut Sink) -> anyhow::Result<usize> {
+    let properties = WriterProperties::builder().set_compression(Compression::ZSTD(ZstdLevel::default())).build();
+    let writer = ArrowWriter::try_new(out, rows.schema(), Some(properties));
+    let mut writer = writer.context("write the rows as Parquet")?;
+    let mut count = 0;
+    while let Some(batch) = rows.next().await {
+        let batch = batch.context("run the query")?;
+        count += batch.num_rows();
+        writer.write(&batch).context("write the rows as Parquet")?;
     }
+    writer.close().context("write the rows as Parquet")?;
+    Ok(count)
 }
 
 /// Rows go out as they come: an answer may be larger than the memory.
@@ -71,7 +96,6 @@ pub(crate) async fn lines(
         count += batch.num_rows();
         each(&batch, |cells| if format == Format::Csv { csv(cells, out) } else { json(cells, out) })?;
     }
-    out.flush()?;
     Ok(count)
 }
 

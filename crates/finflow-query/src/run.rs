@@ -64,14 +64,16 @@ pub(crate) async fn show(args: &Args, rows: SendableRecordBatchStream) -> anyhow
             rows.count()
         }
         // People look at the curve before the numbers; programs want the numbers.
-        (None, Some(column)) if args.format == Format::Table && std::io::stdout().is_terminal() => {
+        (None, Some(column))
+            if args.format == Format::Table && args.out.is_none() && std::io::stdout().is_terminal() =>
+        {
             let rows = output::collect(rows).await?;
             if rows.count() > 0 {
                 println!("{}", plot::of(&rows, column)?);
             }
-            output::table(&rows)?
+            output::table(&rows, &mut std::io::stdout())?
         }
-        _ => output::write(rows, args.format).await?,
+        _ => output::write(rows, args.format, args.out.as_deref()).await?,
     })
 }
 

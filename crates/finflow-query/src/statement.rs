@@ -1,11 +1,12 @@
 //! What to run: SQL, or a query of the library with its parameters.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 
 use anyhow::{Context as _, bail, ensure};
 use lake::queries;
 
-use crate::args::{Args, Engine};
+use crate::args::{Args, Engine, Format};
 
 /// `None` where only something is to be shown.
 pub(crate) fn of(args: &Args) -> anyhow::Result<Option<String>> {
@@ -31,6 +32,11 @@ pub(crate) fn of(args: &Args) -> anyhow::Result<Option<String>> {
     ensure!(
         args.engine == Engine::Local || only_reads(&sql),
         "only SELECT and WITH are sent to Athena: nothing here writes"
+    );
+    let to_terminal = args.out.is_none() && std::io::stdout().is_terminal();
+    ensure!(
+        args.format != Format::Parquet || !to_terminal,
+        "Parquet is nothing to look at: name a file with --out, or send it on"
     );
     if args.show {
         println!("{sql}");

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use lake::Format;
 use serde_json::{Value, json};
 
+use crate::command::of_parquet;
 use crate::world::{World, program, said};
 
 const ID: &str = "11111111-2222-3333-4444-555555555555";
@@ -180,6 +181,8 @@ fn rows_come_page_by_page_with_their_types_in_every_form() {
     );
     assert_eq!(json.lines().count(), 3, "{json}");
     assert!(ask("table").contains("| word | n  | exact "), "{}", ask("table"));
+    let parquet = fake.ask(&world, &["--sql", SQL, "--format", "parquet"]);
+    assert_eq!(of_parquet(parquet.stdout).1, ask("table").trim_end());
     let drawn = text(&fake.ask(&world, &["--sql", SQL, "--plot", "n"]));
     assert!(drawn.starts_with("n, 2 rows"), "{drawn}");
     let tokens: Vec<Value> = fake.bodies("GetQueryResults")[..3].iter().map(|body| body["NextToken"].clone()).collect();

@@ -1,7 +1,11 @@
 //! The words of the command line: what is shown, refused and drawn, and how it ends.
 
 use std::process::Stdio;
+use std::sync::Arc;
 
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::util::pretty::pretty_format_batches_with_schema;
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use lake::{Format, queries};
 
 use crate::world::{World, cells, program, said};
@@ -65,6 +69,63 @@ fn rows_come_as_a_table_as_csv_and_as_json() {
     assert!(text(&world.ask(&["gaps"])).contains("| symbol | cause |"), "columns are shown without a row, too");
 }
 
+/// What a query writes is what another reads: types, exact numbers and nested columns.
+#[test]
+fn rows_as_parquet_read_back_the_same() {
+    let world = World::new(&[Format::Parquet]);
+    let sql = "SELECT trade_id, price, backfilled, conditions, event_time, dt, NULL AS nothing, 1.5e300 AS big FROM trades \
+               WHERE dt = '2024-08-08' AND symbol = 'BINANCE:ETHUSDT' ORDER BY _offset";
+    let file = world.dir.path().join("rows.parquet");
+    let written = world.ask(&["--sql", sql, "--format", "parquet", "--out", file.to_str().expect("text")]);
+    assert!(written.status.success() && written.stdout.is_empty(), "{}", said(&written));
+    let piped = world.ask(&["--sql", sql, "--format", "parquet"]).stdout;
+    assert_eq!(&piped[piped.len() - 4..], b"PAR1");
+    let table = text(&world.ask(&["--sql", sql]));
+    assert!(table.lines().count() > 1_000, "{table}");
+    for bytes in [std::fs::read(&file).expect("the file is there"), piped] {
+        let (schema, read) = of_parquet(bytes);
+        assert_eq!(read, table.trim_end());
+        let types: Vec<String> = [1, 2, 4].map(|at| schema.field(at).data_type().to_string()).into();
+        assert_eq!(types, ["Decimal128(38, 18)", "Boolean", "Timestamp(ns, \"UTC\")"]);
+    }
+    let (schema, _) = of_parquet(world.ask(&["--sql", "SELECT symbol FROM news", "--format", "parquet"]).stdout);
+    assert_eq!(schema.field(0).name(), "symbol", "columns are there without a row, too");
+}
+
+/// The columns, and the rows as the program shows them to a person.
+pub fn of_parquet(bytes: Vec<u8>) -> (SchemaRef, String) {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(bytes)).expect("it is Parquet");
+    let schema = Arc::clone(reader.schema());
+    let batches: Result<Vec<_>, _> = reader.build().expect("it is Parquet").collect();
+    let shown = pretty_format_batches_with_schema(Arc::clone(&schema), &batches.expect("whole"));
+    (schema, shown.expect("text").to_string())
+}
+
+fn files(world: &World) -> Vec<String> {
+    let all = std::fs::read_dir(world.dir.path()).expect("a folder").flatten();
+    let mut names: Vec<String> = all.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_file_is_there_only_when_it_is_whole() {
+    let world = World::new(&[Format::Parquet]);
+    let file = world.dir.path().join("rows.csv");
+    let out = file.to_str().expect("text");
+    std::fs::write(&file, "before").expect("the folder is writable");
+    // The division fails at the thousandth row, after many were written.
+    let failing = "SELECT 1 / (value - 100000) AS x FROM generate_series(1, 200000)";
+    let failed = world.ask(&["--sql", failing, "--format", "csv", "--out", out]);
+    assert_eq!(failed.status.code(), Some(1), "{}", said(&failed));
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "before");
+    assert!(world.ask(&["gaps", "--format", "csv", "--out", out]).status.success());
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there").lines().count(), 3);
+    assert_eq!(files(&world), ["rows.csv", "s3"]);
+    let nowhere = world.ask(&["gaps", "--out", "/nonexistent/rows.csv"]);
+    assert!(said(&nowhere).contains("write /nonexistent/.rows.csv."), "{}", said(&nowhere));
+}
+
 #[test]
 fn a_series_is_drawn() {
     let world = World::new(&[Format::Parquet]);
@@ -83,6 +144,7 @@ fn control_c_ends_a_query_that_would_go_on() {
         "SELECT sum(a.value * b.value) FROM generate_series(1, 1000000000) a, generate_series(1, 1000000000) b";
     let mut query = program();
     query.arg("--state").arg(world.dir.path()).args(["--sql", endless]).stdout(Stdio::null()).stderr(Stdio::piped());
+    query.args(["--format", "csv", "--out"]).arg(world.dir.path().join("rows.csv"));
     let mut query = query.spawn().expect("it starts");
     let mut stderr = std::io::BufReader::new(query.stderr.take().expect("piped"));
     let mut line = String::new();
@@ -91,6 +153,7 @@ fn control_c_ends_a_query_that_would_go_on() {
     let sent = std::process::Command::new("kill").args(["-INT", &query.id().to_string()]).status().expect("kill runs");
     assert!(sent.success());
     assert_eq!(query.wait().expect("it ends").code(), Some(130));
+    assert_eq!(files(&world), ["s3"]);
 }
 
 #[test]
