@@ -296,6 +296,31 @@ fn nothing_is_started_that_is_too_much_or_no_question() {
     assert!(said(&nowhere).contains("--region"), "{}", said(&nowhere));
 }
 
+/// What moto's Athena makes of the requests, which was written after AWS's own description of them.
+#[test]
+fn a_server_of_others_takes_the_requests() {
+    let Ok(endpoint) = std::env::var("FINFLOW_TEST_GLUE") else {
+        println!("skipped: FINFLOW_TEST_GLUE names no moto");
+        return;
+    };
+    let answer = json!({"results": [{"rows": pages()[0], "column_info": columns()}]}).to_string();
+    let posted = format!("{endpoint}/moto-api/static/athena/query-results");
+    let status =
+        Command::new("curl").args(["-fsS", "-H", "content-type: application/json", "-d", &answer, &posted]).status();
+    assert!(status.expect("curl runs").success());
+    let (world, fake) = (World::new(&[Format::Parquet]), Fake { endpoint, requests: Requests::default() });
+    let rows = text(&fake.ask(&world, &["--sql", SQL, "--results", "s3://finflow/answers/", "--format", "csv"]));
+    assert_eq!(
+        rows.lines().nth(1),
+        Some("\"a,b\",7,0.100000000000000001,1.5e300,true,2024-08-08,2024-08-08T23:54:15.342")
+    );
+    let refused = said(&fake.ask(&world, &["--sql", SQL, "--workgroup", "nobodys"]));
+    assert!(
+        refused.contains("athena StartQueryExecution at ") && refused.contains("WorkGroup does not exist"),
+        "{refused}"
+    );
+}
+
 /// The program, running, and its lines beside the rows.
 fn running(fake: &Fake, world: &World) -> (Child, impl Iterator<Item = String>) {
     let mut command = fake.command(world, &["--sql", SQL]);

@@ -97,6 +97,26 @@ fn the_seeds_query_runs_word_for_word() {
     assert_eq!(difference(&found, &expected::of("daily_average", &Daily::shares())), None);
 }
 
+/// `date_diff` of these, which Trino answers in the same way (trino.rs): both times are cut to milliseconds, then whole units of
+/// the difference are counted, towards zero.
+pub const DIFFERENCES: [(&str, &str, &str, &str); 6] = [
+    ("millisecond", "2024-01-01 00:00:00.000900", "2024-01-01 00:00:00.001000", "1"),
+    ("millisecond", "2024-01-01 00:00:00.001000", "2024-01-01 00:00:00.001900", "0"),
+    ("millisecond", "2024-01-01 00:00:00.001000", "2024-01-01 00:00:00.000900", "-1"),
+    ("second", "2024-01-01 00:00:01.500000", "2024-01-01 00:00:00.000000", "-1"),
+    ("hour", "1969-12-31 23:00:00.000100", "1970-01-01 00:00:00.000000", "1"),
+    ("day", "2024-01-01 23:00:00.000000", "2024-01-02 22:59:59.999000", "0"),
+];
+
+#[test]
+fn date_diff_cuts_both_times_first() {
+    let world = World::empty();
+    for (unit, from, to, expected) in DIFFERENCES {
+        let sql = format!("SELECT date_diff('{unit}', TIMESTAMP '{from}', TIMESTAMP '{to}')");
+        assert_eq!(world.rows(&["--sql", &sql]), [[expected]], "{sql}");
+    }
+}
+
 #[test]
 fn exact_numbers_flags_and_nested_columns_are_the_same_in_every_format() {
     let sql = "SELECT trade_id, price, quantity, side, backfilled, conditions, event_time, receive_time, dt, hour FROM trades \
