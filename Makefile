@@ -85,6 +85,10 @@ clean-state: ## Forget what `make run` stored
 mutants: ## Break one guarded line at a time and see its test fail
 	.ci/mutants
 
+.PHONY: mutants-query
+mutants-query: ## The same for the SQL engine
+	.ci/mutants --query
+
 .PHONY: soak-outage
 soak-outage: ## A broker and an S3 that are away for a minute in the middle of a run
 	FINFLOW_TEST_OUTAGE_SECONDS=60 $(CARGO) test --locked -p finflow --test it faults

@@ -43,7 +43,7 @@ pub struct AwsError {
 }
 
 /// What may be gone when the same request is sent again; an empty code is no answer at all.
-const PASSING: [&str; 7] = [
+const PASSING: &[&str] = &[
     "",
     "ThrottlingException",
     "TooManyRequestsException",

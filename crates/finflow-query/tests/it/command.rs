@@ -150,6 +150,11 @@ fn control_c_ends_a_query_that_would_go_on() {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut stderr, &mut line).expect("text");
     assert!(line.starts_with("reads at most"), "{line}");
+    // The query is under way, and so is the file of its rows.
+    while !files(&world).iter().any(|name| name.ends_with(".part")) {
+        assert_eq!(query.try_wait().expect("it is a process"), None);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     let sent = std::process::Command::new("kill").args(["-INT", &query.id().to_string()]).status().expect("kill runs");
     assert!(sent.success());
     assert_eq!(query.wait().expect("it ends").code(), Some(130));

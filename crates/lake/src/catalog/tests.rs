@@ -59,7 +59,8 @@ impl Glue for Fake {
             "UpdateTable" => {
                 let input = body["TableInput"].clone();
                 let (version, table) = content.tables.get_mut(&text(&input["Name"])).unwrap();
-                if text(&body["VersionId"]) != version.to_string() {
+                // One that names no version overwrites whatever is there.
+                if !body["VersionId"].is_null() && text(&body["VersionId"]) != version.to_string() {
                     return fail("VersionMismatchException");
                 }
                 (*version, *table) = (*version + 1, input);
@@ -270,6 +271,17 @@ async fn partitions_are_registered_in_batches_and_once() {
     apply(&fake, &plan, |_| ()).await.unwrap();
     let locations = fake.0.lock().unwrap().partitions["trades"][249]["StorageDescriptor"]["Location"].clone();
     assert_eq!(locations, "s3://bucket/lake/trades/dt=2024-02-11/hour=09/");
+}
+
+#[test]
+fn a_partition_that_is_refused_is_named() {
+    let body = json!({"TableName": "trades"});
+    let step = Step { what: String::new(), changes: Vec::new(), action: "BatchCreatePartition", body };
+    let error =
+        |hour: &str, code: &str| json!({"PartitionValues": ["2024-08-08", hour], "ErrorDetail": {"ErrorCode": code}});
+    let answer = json!({"Errors": [error("22", "AlreadyExistsException"), error("23", "InternalServiceException")]});
+    let said = partitions::check(&step, &answer).unwrap_err().to_string();
+    assert_eq!(said, r#"register partitions of trades: ["2024-08-08","23"]: InternalServiceException"#);
 }
 
 fn definition(view: &view::View) -> Value {
