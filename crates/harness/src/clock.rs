@@ -1,12 +1,15 @@
-//! The only place that reads the wall clock, so that a test can hold time still.
+//! The only place that reads the clocks of the machine, so that a test can hold time still.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 /// The wall clock as integer nanoseconds since 1970 UTC. For measuring how long something took use `Instant`.
 pub trait Clock: Send + Sync + 'static {
     fn now_ns(&self) -> i64;
+
+    /// Nanoseconds since some moment, at the pace of real time, whatever the wall clock is set to meanwhile.
+    fn steady_ns(&self) -> i64;
 }
 
 /// The machine's clock.
@@ -23,30 +26,48 @@ impl Clock for SystemClock {
             Err(before) => -i64::try_from(before.duration().as_nanos()).unwrap_or(i64::MAX),
         }
     }
+
+    fn steady_ns(&self) -> i64 {
+        static FIRST: OnceLock<Instant> = OnceLock::new();
+        i64::try_from(FIRST.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(i64::MAX)
+    }
 }
 
 /// A clock that moves only when it is told to. Clones show the same time.
 #[derive(Debug, Clone, Default)]
-pub struct FakeClock(Arc<AtomicI64>);
+pub struct FakeClock(Arc<Times>);
+
+#[derive(Debug, Default)]
+struct Times {
+    wall: AtomicI64,
+    steady: AtomicI64,
+}
 
 impl FakeClock {
     pub fn at(now_ns: i64) -> Self {
-        FakeClock(Arc::new(AtomicI64::new(now_ns)))
+        FakeClock(Arc::new(Times { wall: AtomicI64::new(now_ns), steady: AtomicI64::new(0) }))
     }
 
+    /// As NTP or a person sets a clock: no time passes.
     pub fn set(&self, now_ns: i64) {
-        self.0.store(now_ns, Ordering::SeqCst);
+        self.0.wall.store(now_ns, Ordering::SeqCst);
     }
 
+    /// Time passes.
     pub fn advance(&self, by: Duration) {
         let by_ns = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
-        self.0.fetch_add(by_ns, Ordering::SeqCst);
+        self.0.wall.fetch_add(by_ns, Ordering::SeqCst);
+        self.0.steady.fetch_add(by_ns, Ordering::SeqCst);
     }
 }
 
 impl Clock for FakeClock {
     fn now_ns(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.0.wall.load(Ordering::SeqCst)
+    }
+
+    fn steady_ns(&self) -> i64 {
+        self.0.steady.load(Ordering::SeqCst)
     }
 }
 
@@ -63,6 +84,7 @@ mod tests {
         assert_eq!(other.now_ns(), 999_999_995);
         other.set(7);
         assert_eq!(clock.now_ns(), 7);
+        assert_eq!(other.steady_ns(), 1_000_000_000, "set is not passed");
     }
 
     #[test]

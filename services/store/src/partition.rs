@@ -55,7 +55,8 @@ pub(crate) enum State<B> {
 pub(crate) struct Reading<B> {
     pub(crate) chain: Chain<B, Broker>,
     pub(crate) range: Range,
-    /// When the first row of the range was read.
+    /// When the first row of the range was read, by the steady clock: setting the other must neither hold objects back nor
+    /// hurry them.
     pub(crate) opened_ns: Option<i64>,
     /// Of the records of the range.
     pub(crate) parents: Parents,
@@ -89,7 +90,7 @@ impl<B: Bucket> Partition<B> {
                     Pushed::Repeated => return Then::Nothing,
                 }
                 if reading.opened_ns.is_none() {
-                    reading.opened_ns = Some(clock.now_ns());
+                    reading.opened_ns = Some(clock.steady_ns());
                 }
                 Then::Nothing
             }
@@ -167,8 +168,8 @@ impl<B: Bucket> Partition<B> {
 }
 
 impl<B> Reading<B> {
-    pub(crate) fn age(&self, now_ns: i64) -> Duration {
-        let age_ns = self.opened_ns.map_or(0, |opened_ns| now_ns.saturating_sub(opened_ns));
+    pub(crate) fn age(&self, steady_ns: i64) -> Duration {
+        let age_ns = self.opened_ns.map_or(0, |opened_ns| steady_ns.saturating_sub(opened_ns));
         Duration::from_nanos(u64::try_from(age_ns).unwrap_or(0))
     }
 

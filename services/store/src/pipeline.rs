@@ -258,9 +258,9 @@ impl<B: Bucket> Pipeline<B> {
     }
 
     fn rotate(&mut self, index: usize) {
-        let (now_ns, config) = (self.ctx.clock.now_ns(), &self.ctx.config);
+        let (steady_ns, config) = (self.ctx.clock.steady_ns(), &self.ctx.config);
         let Some(reading) = self.partitions[index].reading() else { return };
-        let (age, objects) = (reading.age(now_ns), reading.objects(config.format));
+        let (age, objects) = (reading.age(steady_ns), reading.objects(config.format));
         if let Some(why) = rotation::due(&reading.range, age, &config.rotate, objects) {
             self.flush(index, why);
         }

@@ -23,6 +23,8 @@ pub enum Trouble {
     Conflict,
     /// The secret does not fit the key, or the key is unknown, or a token is out of date.
     WrongKeys,
+    /// The request is signed for a time that is not the store's: too far from it, it is refused.
+    ClockOff,
     /// The keys are right but may not do this.
     Denied,
     NoBucket,
@@ -32,12 +34,13 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    pub const ALL: [Trouble; 9] = [
+    pub const ALL: [Trouble; 10] = [
         Trouble::Unreachable,
         Trouble::Busy,
         Trouble::Failed,
         Trouble::Conflict,
         Trouble::WrongKeys,
+        Trouble::ClockOff,
         Trouble::Denied,
         Trouble::NoBucket,
         Trouble::WrongRegion,
@@ -52,6 +55,7 @@ impl Trouble {
             Trouble::Failed => "failed",
             Trouble::Conflict => "conflict",
             Trouble::WrongKeys => "wrong_keys",
+            Trouble::ClockOff => "clock_off",
             Trouble::Denied => "denied",
             Trouble::NoBucket => "no_bucket",
             Trouble::WrongRegion => "wrong_region",
@@ -59,9 +63,10 @@ impl Trouble {
         }
     }
 
-    /// Whether the same request may succeed later without anybody doing anything.
+    /// Whether the same request may succeed later without anybody doing anything to this program or the store. A clock is
+    /// mended by NTP.
     pub fn is_transient(self) -> bool {
-        matches!(self, Trouble::Unreachable | Trouble::Busy | Trouble::Failed | Trouble::Conflict)
+        matches!(self, Trouble::Unreachable | Trouble::Busy | Trouble::Failed | Trouble::Conflict | Trouble::ClockOff)
     }
 
     fn advice(self) -> &'static str {
@@ -69,6 +74,10 @@ impl Trouble {
             Trouble::Unreachable => "; is the endpoint right, and is the store up?",
             Trouble::Busy | Trouble::Failed | Trouble::Conflict => "",
             Trouble::WrongKeys => "; check the access key and the secret key (or the role of the pod)",
+            Trouble::ClockOff => {
+                "; the clock of this machine is off: let NTP set it (`timedatectl set-ntp true`, `chronyc makestep`), \
+                 then the work goes on by itself"
+            }
             Trouble::Denied => "; allow this action on this resource in the policy of the keys",
             Trouble::NoBucket => "; create the bucket, or correct its name",
             Trouble::WrongRegion => "; set the region that the bucket is in",

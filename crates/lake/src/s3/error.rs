@@ -1,8 +1,13 @@
 //! The SDK's errors as [`BucketError`].
 
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_smithy_types::date_time::{DateTime, Format};
+use harness::{Clock, SystemClock};
 
 use crate::bucket::{BucketError, Trouble};
+
+/// S3 refuses what is signed for a time farther than this from its own.
+const MOST_SKEW_S: i64 = 15 * 60;
 
 pub(super) fn explain<E>(action: String, error: &SdkError<E>) -> BucketError
 where
@@ -33,11 +38,14 @@ where
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());
     // A HEAD has no body, so only its status tells.
     let code = error.code().unwrap_or_default();
+    let ahead_s = ahead_s(error);
     let trouble = match (status, code) {
         (_, "NoSuchBucket") => Trouble::NoBucket,
         (_, "SignatureDoesNotMatch" | "InvalidAccessKeyId" | "NotSignedUp" | "ExpiredToken" | "InvalidToken") => {
             Trouble::WrongKeys
         }
+        (_, "RequestTimeTooSkewed" | "RequestExpired") => Trouble::ClockOff,
+        (403, "") if ahead_s.is_some_and(|ahead| ahead.abs() > MOST_SKEW_S) => Trouble::ClockOff,
         (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "RequestLimitExceeded") | (429 | 503, _) => {
             Trouble::Busy
         }
@@ -55,7 +63,20 @@ where
         (code, "") => format!("status {status} {code}"),
         (code, message) => format!("status {status} {code}: {}", message.trim_end_matches('.')),
     };
-    (trouble, why)
+    match ahead_s {
+        Some(ahead) if trouble == Trouble::ClockOff => {
+            let side = if ahead < 0 { "behind" } else { "ahead of" };
+            (trouble, format!("{why}; this machine's clock is {} s {side} the store's", ahead.abs()))
+        }
+        _ => (trouble, why),
+    }
+}
+
+/// Seconds that the clock of this machine is ahead of the answer's `Date`.
+fn ahead_s<E>(error: &SdkError<E>) -> Option<i64> {
+    let date = error.raw_response()?.headers().get("date")?;
+    let date = DateTime::from_str(date, Format::HttpDate).ok()?;
+    Some(SystemClock.now_ns() / 1_000_000_000 - date.secs())
 }
 
 fn deepest(error: &(dyn std::error::Error + 'static)) -> String {

@@ -190,6 +190,21 @@ async fn what_passes_is_told_from_what_does_not() {
     }
 }
 
+#[tokio::test]
+async fn a_clock_that_is_off_is_named_and_waited_for() {
+    let answer = "HTTP/1.1 403 No\r\nDate: Thu, 08 Aug 2024 00:00:00 GMT\r\nContent-Length: 94\r\nConnection: close\r\n\r\n\
+                  <Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large</Message></Error>";
+    let config = S3Config { endpoint: always(answer).await, ..server().await.config };
+    let s3 = S3::connect(&config).await;
+    let put = s3.put_new("x", object("x")).await.expect_err("refused");
+    assert_eq!((put.trouble, put.is_transient()), (Trouble::ClockOff, true), "{put}");
+    for words in ["the clock of this machine is off", "NTP", "s ahead of the store's", "RequestTimeTooSkewed"] {
+        assert!(put.to_string().contains(words), "{words} in {put}");
+    }
+    // The answer to a HEAD has no body, only its date.
+    assert_eq!(s3.head("x").await.expect_err("refused").trouble, Trouble::ClockOff);
+}
+
 #[test]
 fn the_secret_is_in_no_message() {
     let config = S3Config { secret_key: Secret::new("hush-hush"), ..S3Config::default() };

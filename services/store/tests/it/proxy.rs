@@ -23,6 +23,8 @@ pub enum Fate {
     LoseAnswer,
     /// An answer of trouble, and nothing is carried out.
     Refuse(u16),
+    /// The answer to a machine whose clock is off; nothing is carried out.
+    Skewed,
     /// Carried out and answered, after so many milliseconds.
     Slow(u64),
 }
@@ -111,6 +113,12 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) -> Option<()> {
             Fate::Refuse(status) => {
                 let answer = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                 return client.write_all(answer.as_bytes()).await.ok();
+            }
+            Fate::Skewed => {
+                let body = "<Error><Code>RequestTimeTooSkewed</Code></Error>";
+                let (length, date) = (body.len(), "Thu, 08 Aug 2024 00:00:00 GMT");
+                let head = format!("HTTP/1.1 403 No\r\nDate: {date}\r\nContent-Length: {length}\r\nConnection: close");
+                return client.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.ok();
             }
             Fate::HoldBefore | Fate::HoldAfter => {
                 if fate == Fate::HoldAfter {

@@ -109,8 +109,12 @@ impl World {
     }
 
     pub fn start(&self) -> Running {
+        self.start_at(harness::SystemClock)
+    }
+
+    pub fn start_at(&self, clock: impl harness::Clock) -> Running {
         let shutdown = Shutdown::new();
-        let ctx = Context::hosted("store", self.config.clone(), &shutdown);
+        let ctx = Context::hosted("store", self.config.clone(), &shutdown).with_clock(clock);
         let health = ctx.health.clone();
         let metrics = ctx.metrics.clone();
         Running { shutdown, health, metrics, task: runtime().spawn(store::run(ctx)) }
