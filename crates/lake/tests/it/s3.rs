@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use harness::Secret;
 use lake::bucket::{Bucket, Object, Put, list_all};
-use lake::{Paths, S3, S3Config, Trouble};
+use lake::{Chain, Feed, Format, Next, Paths, Record, S3, S3Config, Source, Trouble, Unasked};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -64,6 +64,40 @@ async fn a_part_of_an_object_is_read() {
     s3.put_new(&key, object("0123456789")).await.expect("stored");
     assert_eq!(s3.get_range(&key, 2..5).await, Ok(Some(Bytes::from("234"))));
     assert_eq!(s3.get_range(&key, 9..10).await, Ok(Some(Bytes::from("9"))));
+}
+
+#[tokio::test]
+async fn an_object_that_lacks_very_many_rows_is_stored_and_says_so() {
+    let server = server().await;
+    let (s3, paths) = (S3::connect(&server.config).await, Paths::new(&server.config.prefix));
+    let source = Source::new("raw", "id", 0);
+    let trade = |offset| Record {
+        offset,
+        timestamp_ms: 0,
+        key: None,
+        value: Some(
+            br#"{"kind":"trade","schema_version":1,"venue":"X","symbol":"X:A","price":1,"quantity":1,"event_time":7}"#,
+        ),
+        headers: &[],
+    };
+    let mut range = lake::Range::new(source.clone(), Feed::Raw, Format::JsonlGz, 0);
+    for n in 0..1000 {
+        range.push(&trade(n * 2));
+    }
+    let claim = range.seal("one", "size").claim;
+    let json = Object { body: claim.to_json().into(), content_type: "application/json", ..Object::default() };
+    s3.put_new(&paths.claim(&source, 0), json).await.expect("claimed");
+    // Retention takes all rows but the last before they are stored.
+    let chain = Chain::new(s3.clone(), Unasked("id".to_owned()), paths.clone(), source, "two".to_owned());
+    let Ok(Next::Adopt { claim: found, missing }) = chain.locate().await else { panic!("the claim is unfinished") };
+    let mut adoption = lake::Adoption::new(*found, Feed::Raw, &missing);
+    adoption.push(&trade(1998));
+    let encoded = adoption.finish(1998).expect("the rest is the claim's").encode();
+    chain.complete(&encoded).await.expect("the short object is stored");
+    let head = s3.head(&paths.below_prefix(&claim.objects[0].key)).await.expect("an answer").expect("it is there");
+    assert_eq!(head.metadata[lake::ROWS], "1");
+    let said = &head.metadata[lake::MISSING];
+    assert!(said.starts_with("0,2,4,") && said.ends_with(",...") && said.len() < 2000, "{said}");
 }
 
 #[tokio::test]
