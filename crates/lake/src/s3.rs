@@ -24,7 +24,7 @@ mod delete;
 mod error;
 mod read;
 
-use error::explain;
+use error::{Right, partition};
 pub use read::Listed;
 
 /// Time to connect; a store that is up answers in milliseconds.
@@ -34,6 +34,9 @@ const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 pub struct S3 {
     client: Client,
     bucket: String,
+    /// For the names of resources: what every key begins with, and the part of AWS.
+    prefix: String,
+    partition: &'static str,
     place: String,
 }
 
@@ -49,7 +52,13 @@ impl S3 {
             .build();
         let place =
             if config.endpoint.is_empty() { format!("AWS region {}", config.region) } else { config.endpoint.clone() };
-        Self { client: Client::from_conf(s3), bucket: config.bucket.clone(), place }
+        Self {
+            client: Client::from_conf(s3),
+            bucket: config.bucket.clone(),
+            prefix: config.prefix.trim_matches('/').to_owned(),
+            partition: partition(&config.region),
+            place,
+        }
     }
 
     /// Proves that the bucket can be listed and written, and that the store refuses to overwrite when asked to:
@@ -113,7 +122,7 @@ impl Bucket for S3 {
         match request.body(ByteStream::from(object.body)).send().await {
             Ok(_) => Ok(Put::Created),
             Err(error) if status(&error) == Some(412) => Ok(Put::Exists),
-            Err(error) => Err(explain(format!("put {}", self.url(key)), &error)),
+            Err(error) => Err(self.failed("put", key, Right::Put, &error)),
         }
     }
 
@@ -122,7 +131,7 @@ impl Bucket for S3 {
         let object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
             Ok(object) => object,
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
-            Err(error) => return Err(explain(action(), &error)),
+            Err(error) => return Err(self.failed("get", key, Right::Get, &error)),
         };
         body(object.body, action).await.map(Some)
     }
@@ -134,7 +143,7 @@ impl Bucket for S3 {
                 metadata: head.metadata.unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>(),
             })),
             Err(error) if status(&error) == Some(404) => Ok(None),
-            Err(error) => Err(explain(format!("head {}", self.url(key)), &error)),
+            Err(error) => Err(self.failed("head", key, Right::Get, &error)),
         }
     }
 
@@ -143,7 +152,7 @@ impl Bucket for S3 {
         let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(max);
         match request.set_start_after(after.map(str::to_owned)).send().await {
             Ok(page) => Ok(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()),
-            Err(error) => Err(explain(format!("list {}", self.url(prefix)), &error)),
+            Err(error) => Err(self.failed("list", prefix, Right::List, &error)),
         }
     }
 

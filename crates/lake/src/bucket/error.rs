@@ -78,7 +78,9 @@ impl Trouble {
                 "; the clock of this machine is off: let NTP set it (`timedatectl set-ntp true`, `chronyc makestep`), \
                  then the work goes on by itself"
             }
-            Trouble::Denied => "; allow this action on this resource in the policy of the keys",
+            Trouble::Denied => {
+                "; allow it in the policy of the keys (or of the role of the pod), and let no policy of the bucket deny it"
+            }
             Trouble::NoBucket => "; create the bucket, or correct its name",
             Trouble::WrongRegion => "; set the region that the bucket is in",
             Trouble::NotS3 => "; is the endpoint that of an S3 store?",

@@ -1,6 +1,6 @@
 //! Deleting, for [`crate::expire`] alone.
 
-use super::{S3, explain};
+use super::{Right, S3};
 use crate::bucket::BucketError;
 use crate::expire::Delete;
 
@@ -10,7 +10,7 @@ impl Delete for S3 {
             Ok(_) => Ok(()),
             // S3 calls a missing object deleted; some other stores do not.
             Err(error) if super::status(&error) == Some(404) => Ok(()),
-            Err(error) => Err(explain(format!("delete {}", self.url(key)), &error)),
+            Err(error) => Err(self.failed("delete", key, Right::Delete, &error)),
         }
     }
 }

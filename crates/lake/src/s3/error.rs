@@ -1,15 +1,61 @@
-//! The SDK's errors as [`BucketError`].
+//! The SDK's errors as [`BucketError`]; where a right is missing, with the name that IAM has for it.
 
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_types::date_time::{DateTime, Format};
 use harness::{Clock, SystemClock};
 
+use super::S3;
 use crate::bucket::{BucketError, Trouble};
 
 /// S3 refuses what is signed for a time farther than this from its own.
 const MOST_SKEW_S: i64 = 15 * 60;
 
-pub(super) fn explain<E>(action: String, error: &SdkError<E>) -> BucketError
+/// What IAM calls the right to do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Right {
+    Put,
+    Get,
+    List,
+    Delete,
+}
+
+impl S3 {
+    /// `verb`: what was tried with this key.
+    pub(super) fn failed<E>(&self, verb: &str, key: &str, right: Right, error: &SdkError<E>) -> BucketError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let mut failed = explain(format!("{verb} {}", self.url(key)), error);
+        if failed.trouble == Trouble::Denied {
+            failed.why += &format!("; it takes {}", self.right(right));
+        }
+        failed
+    }
+
+    fn right(&self, right: Right) -> String {
+        let bucket = format!("arn:{}:s3:::{}", self.partition, self.bucket);
+        let objects =
+            if self.prefix.is_empty() { format!("{bucket}/*") } else { format!("{bucket}/{}/*", self.prefix) };
+        match right {
+            Right::Put => format!("s3:PutObject on {objects}"),
+            // Who may not list is told that a missing object is forbidden.
+            Right::Get => format!("s3:GetObject on {objects} and s3:ListBucket on {bucket}"),
+            Right::List => format!("s3:ListBucket on {bucket}"),
+            Right::Delete => format!("s3:DeleteObject on {objects}"),
+        }
+    }
+}
+
+/// How the names of resources begin in the part of AWS that the region belongs to.
+pub(super) fn partition(region: &str) -> &'static str {
+    match region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
+fn explain<E>(action: String, error: &SdkError<E>) -> BucketError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {

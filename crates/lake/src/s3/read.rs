@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{S3, body, explain};
+use super::{Right, S3, body};
 use crate::bucket::BucketError;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl S3 {
         loop {
             let after = all.last().map(|last| last.key.clone());
             let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).set_start_after(after);
-            let page = request.send().await.map_err(|error| explain(format!("list {}", self.url(prefix)), &error))?;
+            let page = request.send().await.map_err(|error| self.failed("list", prefix, Right::List, &error))?;
             let more = page.is_truncated == Some(true);
             let objects = page.contents.unwrap_or_default().into_iter();
             all.extend(objects.filter_map(|object| {
@@ -35,13 +35,13 @@ impl S3 {
 
     /// A part of an object, which must lie within it.
     pub async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Option<Bytes>, BucketError> {
-        let action = || format!("get bytes {}-{} of {}", range.start, range.end, self.url(key));
+        let verb = format!("get bytes {}-{} of", range.start, range.end);
         // In HTTP both ends are inclusive.
         let header = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
         match self.client.get_object().bucket(&self.bucket).key(key).range(header).send().await {
-            Ok(object) => body(object.body, action).await.map(Some),
+            Ok(object) => body(object.body, || format!("{verb} {}", self.url(key))).await.map(Some),
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
-            Err(error) => Err(explain(action(), &error)),
+            Err(error) => Err(self.failed(&verb, key, Right::Get, &error)),
         }
     }
 }

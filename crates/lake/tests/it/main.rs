@@ -1,7 +1,9 @@
 //! The lake from outside: the protocol under every interleaving of two writers, and the S3 client against servers.
 
 mod docs;
+mod fake;
 mod glue;
 mod model;
+mod rights;
 mod s3;
 mod world;
