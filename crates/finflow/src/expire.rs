@@ -79,5 +79,13 @@ fn lifecycle(prefix: &str, tables: &[Table], days: i64) -> serde_json::Value {
             "Expiration": {"Days": days},
         })
     };
-    json!({"Rules": tables.iter().map(rule).collect::<Vec<_>>()})
+    let mut rules: Vec<_> = tables.iter().map(rule).collect();
+    // What a killed process had uploaded of an object stays otherwise, unseen and paid for.
+    rules.push(json!({
+        "ID": "finflow-unfinished-uploads",
+        "Status": "Enabled",
+        "Filter": {"Prefix": paths.below_prefix("")},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+    }));
+    json!({"Rules": rules})
 }

@@ -1,7 +1,7 @@
 //! S3, or any store that speaks its language, through the AWS SDK.
 //!
 //! The SDK repeats a failed request a few times with back-off and jitter. A conditional PUT repeated after its answer
-//! was lost finds its own object: the protocol takes that for what it is.
+//! was lost finds its own object: the protocol takes that for what it is. Large objects go in parts ([`parts`]).
 
 use std::collections::BTreeMap;
 
@@ -22,6 +22,7 @@ use crate::layout::Paths;
 
 mod delete;
 mod error;
+mod parts;
 mod read;
 
 use error::{Right, partition};
@@ -37,6 +38,7 @@ pub struct S3 {
     /// For the names of resources: what every key begins with, and the part of AWS.
     prefix: String,
     partition: &'static str,
+    part_bytes: usize,
     place: String,
 }
 
@@ -57,8 +59,16 @@ impl S3 {
             bucket: config.bucket.clone(),
             prefix: config.prefix.trim_matches('/').to_owned(),
             partition: partition(&config.region),
+            part_bytes: parts::PART_BYTES,
             place,
         }
+    }
+
+    /// Parts of another size, for tests; no store takes less than 5 MiB.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_part_bytes(self, part_bytes: usize) -> Self {
+        Self { part_bytes, ..self }
     }
 
     /// Proves that the bucket can be listed and written, and that the store refuses to overwrite when asked to:
@@ -75,7 +85,7 @@ impl S3 {
         // Two attempts, whatever the first found: the object of an earlier run is as good as one of now.
         for _ in 0..2 {
             if self.put_new(&key, probe()).await? == Put::Exists {
-                return Ok(());
+                return self.check_parts(&key, probe()).await;
             }
         }
         Err(BucketError {
@@ -116,6 +126,9 @@ pub(crate) async fn shared_config(config: &S3Config) -> SdkConfig {
 
 impl Bucket for S3 {
     async fn put_new(&self, key: &str, object: Object) -> Result<Put, BucketError> {
+        if object.body.len() > self.part_bytes {
+            return self.put_parts(key, object).await;
+        }
         let metadata = object.metadata.into_iter().collect();
         let request = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
         let request = request.content_type(object.content_type).set_metadata(Some(metadata));

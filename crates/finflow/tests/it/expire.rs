@@ -78,7 +78,11 @@ fn the_rules_of_s3_are_printed_and_wrong_words_are_refused() {
     let rule = serde_json::json!({
         "ID": "finflow-trades", "Status": "Enabled", "Filter": {"Prefix": "a/trades/"}, "Expiration": {"Days": 90},
     });
-    assert_eq!(rules["Rules"], serde_json::json!([rule]));
+    let unfinished = serde_json::json!({
+        "ID": "finflow-unfinished-uploads", "Status": "Enabled", "Filter": {"Prefix": "a/"},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+    });
+    assert_eq!(rules["Rules"], serde_json::json!([rule, unfinished]));
     let (all, _, _) = expire(&state, &["--older-than", "90d", "--lifecycle"]);
     assert!(!all.contains("bars/") && !all.contains("_claims"), "bars only if they are named, claims never: {all}");
     for (args, reason) in [

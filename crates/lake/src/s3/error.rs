@@ -17,6 +17,7 @@ pub(super) enum Right {
     Get,
     List,
     Delete,
+    Abort,
 }
 
 impl S3 {
@@ -41,6 +42,7 @@ impl S3 {
             // Who may not list is told that a missing object is forbidden.
             Right::Get => format!("s3:GetObject on {objects} and s3:ListBucket on {bucket}"),
             Right::List => format!("s3:ListBucket on {bucket}"),
+            Right::Abort => format!("s3:AbortMultipartUpload on {objects}"),
             Right::Delete => format!("s3:DeleteObject on {objects}"),
         }
     }
@@ -97,7 +99,9 @@ where
         }
         (_, "RequestTimeout") => Trouble::Unreachable,
         (301 | 307, _) | (_, "PermanentRedirect" | "AuthorizationHeaderMalformed") => Trouble::WrongRegion,
-        (409, _) => Trouble::Conflict,
+        (409, _) | (_, "ConditionalRequestConflict") => Trouble::Conflict,
+        // It was ended by a rule, or by another look at it; the next attempt begins a new one.
+        (_, "NoSuchUpload" | "InternalError") => Trouble::Failed,
         (401 | 403, _) => Trouble::Denied,
         // 501: the store knows the request but not what it asks for, and never will.
         (500 | 502.., _) => Trouble::Failed,

@@ -3,10 +3,12 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+/// A request, and all its bytes as they came.
 pub struct Asked {
     pub method: String,
     /// Path and query.
     pub target: String,
+    pub bytes: Vec<u8>,
 }
 
 impl Asked {
@@ -46,7 +48,7 @@ pub async fn read(socket: &mut TcpStream) -> Option<Asked> {
                 head.to_ascii_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
             if bytes.len() >= end + 4 + length.unwrap_or(0) {
                 let mut words = head.split(' ').map(str::to_owned);
-                return Some(Asked { method: words.next()?, target: words.next()? });
+                return Some(Asked { method: words.next()?, target: words.next()?, bytes });
             }
         }
         let more = socket.read(&mut buffer).await.ok().filter(|more| *more > 0)?;

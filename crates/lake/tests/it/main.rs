@@ -4,6 +4,7 @@ mod docs;
 mod fake;
 mod glue;
 mod model;
+mod parts;
 mod rights;
 mod s3;
 mod world;

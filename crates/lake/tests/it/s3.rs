@@ -11,12 +11,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// Keeps the embedded server alive for a test.
-struct Server {
-    config: S3Config,
+pub struct Server {
+    pub config: S3Config,
     _embedded: Option<(devs3::Server, tempfile::TempDir)>,
 }
 
-async fn server() -> Server {
+pub async fn server() -> Server {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let prefix = format!("lake-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let mut config = S3Config {

@@ -55,7 +55,7 @@ fn answers_that_are_lost_double_nothing() {
 fn a_full_memory_stops_the_reading_and_nothing_else() {
     let mut world = World::new("memory", [2, 1, 1, 1]);
     let proxy =
-        Proxy::start(&world.config.s3.endpoint, |number| if number < 2 { Fate::Pass } else { Fate::Refuse(500) });
+        Proxy::start(&world.config.s3.endpoint, |number| if number < 3 { Fate::Pass } else { Fate::Refuse(500) });
     world.config.s3.endpoint = proxy.endpoint.clone();
     world.config.rotate.size = ByteSize::kib(64);
     world.config.memory = ByteSize::kib(256);
