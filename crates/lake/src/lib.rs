@@ -34,7 +34,7 @@ pub use adoption::{Adoption, Progress};
 pub use bucket::{Bucket, BucketError, Trouble};
 pub use chain::{Chain, ChainError, Log, MISSING, Next, ROWS, Stored, Unasked};
 pub use claim::{Checked, Claim};
-pub use config::{S3_DOCS, S3Config};
+pub use config::{Encryption, S3_DOCS, S3Config};
 pub use format::Format;
 pub use layout::{ObjectName, Paths, Source};
 pub use patient::{Patient, Watcher};

@@ -5,31 +5,25 @@
 
 use std::collections::BTreeMap;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::{Builder, tls};
+use aws_sdk_s3::types::{RequestPayer, ServerSideEncryption};
 use bytes::Bytes;
 
 use crate::bucket::{Bucket, BucketError, Head, Object, Put, Trouble};
-use crate::config::S3Config;
+use crate::config::{Encryption, S3Config};
 use crate::layout::Paths;
 
+mod access;
 mod delete;
 mod error;
 mod parts;
 mod read;
 
+pub(crate) use access::shared_config;
 use error::{Right, partition};
 pub use read::Listed;
-
-/// Time to connect; a store that is up answers in milliseconds.
-const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
 pub struct S3 {
@@ -39,6 +33,9 @@ pub struct S3 {
     prefix: String,
     partition: &'static str,
     part_bytes: usize,
+    encryption: Option<ServerSideEncryption>,
+    kms_key: Option<String>,
+    payer: Option<RequestPayer>,
     place: String,
 }
 
@@ -46,20 +43,30 @@ impl S3 {
     /// Makes the client. No request is sent: see [`S3::check`].
     pub async fn connect(config: &S3Config) -> Self {
         let shared = shared_config(config).await;
-        let s3 = aws_sdk_s3::config::Builder::from(&shared)
+        let mut s3 = aws_sdk_s3::config::Builder::from(&shared)
             .force_path_style(config.path_style)
             // Stores other than AWS know not all of the newer checksums. The body is signed by its SHA-256 anyway.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            .build();
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+        // Here and not in what is shared: STS is somewhere else.
+        if !config.endpoint.is_empty() {
+            s3 = s3.endpoint_url(&config.endpoint);
+        }
         let place =
             if config.endpoint.is_empty() { format!("AWS region {}", config.region) } else { config.endpoint.clone() };
         Self {
-            client: Client::from_conf(s3),
+            client: Client::from_conf(s3.build()),
             bucket: config.bucket.clone(),
             prefix: config.prefix.trim_matches('/').to_owned(),
             partition: partition(&config.region),
             part_bytes: parts::PART_BYTES,
+            encryption: match config.encryption {
+                Encryption::None => None,
+                Encryption::SseS3 => Some(ServerSideEncryption::Aes256),
+                Encryption::SseKms => Some(ServerSideEncryption::AwsKms),
+            },
+            kms_key: Some(config.kms_key.clone()).filter(|key| !key.is_empty()),
+            payer: config.request_payer.then_some(RequestPayer::Requester),
             place,
         }
     }
@@ -102,28 +109,6 @@ impl S3 {
     }
 }
 
-pub(crate) async fn shared_config(config: &S3Config) -> SdkConfig {
-    let http_client = if config.endpoint.starts_with("http://") {
-        Builder::new().build_http()
-    } else {
-        Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
-    };
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(*config.timeout);
-    let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http_client)
-        .region(Region::new(config.region.clone()))
-        .timeout_config(timeouts.build())
-        .retry_config(RetryConfig::standard().with_max_attempts(3));
-    if !config.endpoint.is_empty() {
-        loader = loader.endpoint_url(&config.endpoint);
-    }
-    if !config.access_key.is_empty() {
-        let (key, secret) = (&config.access_key, config.secret_key.expose());
-        loader = loader.credentials_provider(Credentials::new(key, secret, None, None, "finflow config"));
-    }
-    loader.load().await
-}
-
 impl Bucket for S3 {
     async fn put_new(&self, key: &str, object: Object) -> Result<Put, BucketError> {
         if object.body.len() > self.part_bytes {
@@ -132,6 +117,8 @@ impl Bucket for S3 {
         let metadata = object.metadata.into_iter().collect();
         let request = self.client.put_object().bucket(&self.bucket).key(key).if_none_match("*");
         let request = request.content_type(object.content_type).set_metadata(Some(metadata));
+        let request = request.set_server_side_encryption(self.encryption.clone());
+        let request = request.set_ssekms_key_id(self.kms_key.clone()).set_request_payer(self.payer.clone());
         match request.body(ByteStream::from(object.body)).send().await {
             Ok(_) => Ok(Put::Created),
             Err(error) if status(&error) == Some(412) => Ok(Put::Exists),
@@ -141,7 +128,8 @@ impl Bucket for S3 {
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>, BucketError> {
         let action = || format!("get {}", self.url(key));
-        let object = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+        let request = self.client.get_object().bucket(&self.bucket).key(key).set_request_payer(self.payer.clone());
+        let object = match request.send().await {
             Ok(object) => object,
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
             Err(error) => return Err(self.failed("get", key, Right::Get, &error)),
@@ -150,7 +138,8 @@ impl Bucket for S3 {
     }
 
     async fn head(&self, key: &str) -> Result<Option<Head>, BucketError> {
-        match self.client.head_object().bucket(&self.bucket).key(key).send().await {
+        let request = self.client.head_object().bucket(&self.bucket).key(key).set_request_payer(self.payer.clone());
+        match request.send().await {
             Ok(head) => Ok(Some(Head {
                 size_bytes: head.content_length().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
                 metadata: head.metadata.unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>(),
@@ -163,7 +152,8 @@ impl Bucket for S3 {
     async fn list(&self, prefix: &str, after: Option<&str>, max: usize) -> Result<Vec<String>, BucketError> {
         let max = i32::try_from(max.min(1000)).expect("1000 fits");
         let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(max);
-        match request.set_start_after(after.map(str::to_owned)).send().await {
+        let request = request.set_start_after(after.map(str::to_owned)).set_request_payer(self.payer.clone());
+        match request.send().await {
             Ok(page) => Ok(page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key).collect()),
             Err(error) => Err(self.failed("list", prefix, Right::List, &error)),
         }

@@ -6,7 +6,8 @@ use crate::expire::Delete;
 
 impl Delete for S3 {
     async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        match self.client.delete_object().bucket(&self.bucket).key(key).send().await {
+        let request = self.client.delete_object().bucket(&self.bucket).key(key).set_request_payer(self.payer.clone());
+        match request.send().await {
             Ok(_) => Ok(()),
             // S3 calls a missing object deleted; some other stores do not.
             Err(error) if super::status(&error) == Some(404) => Ok(()),

@@ -23,7 +23,11 @@ impl S3 {
     pub(super) async fn put_parts(&self, key: &str, object: Object) -> Result<Put, BucketError> {
         let metadata = object.metadata.into_iter().collect();
         let request = self.client.create_multipart_upload().bucket(&self.bucket).key(key);
-        let begun = request.content_type(object.content_type).set_metadata(Some(metadata)).send().await;
+        let request = request.content_type(object.content_type).set_metadata(Some(metadata));
+        // The parts and the completion inherit the encryption.
+        let request = request.set_server_side_encryption(self.encryption.clone());
+        let request = request.set_ssekms_key_id(self.kms_key.clone()).set_request_payer(self.payer.clone());
+        let begun = request.send().await;
         let begun = begun.map_err(|error| self.failed("begin the upload of", key, Right::Put, &error))?;
         let upload = begun.upload_id.unwrap_or_default();
         let put = self.finish_parts(key, &upload, &object.body).await;
@@ -40,6 +44,7 @@ impl S3 {
         let parts = parts.buffered(PARALLEL).try_collect().await?;
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
+        let request = request.set_request_payer(self.payer.clone());
         match request.multipart_upload(parts).if_none_match("*").send().await {
             Ok(_) => Ok(Put::Created),
             Err(error) if exists(&error) => Ok(Put::Exists),
@@ -56,6 +61,7 @@ impl S3 {
 
     async fn part(&self, key: &str, upload: &str, number: i32, body: Bytes) -> Result<CompletedPart, BucketError> {
         let request = self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload).part_number(number);
+        let request = request.set_request_payer(self.payer.clone());
         match request.body(ByteStream::from(body)).send().await {
             Ok(part) => Ok(CompletedPart::builder().part_number(number).set_e_tag(part.e_tag).build()),
             Err(error) => Err(self.failed(&format!("put part {number} of"), key, Right::Put, &error)),
@@ -65,7 +71,7 @@ impl S3 {
     /// Parts that stay cost money and harm nobody, so a failure is only told.
     async fn abort(&self, key: &str, upload: &str) {
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
-        match request.send().await {
+        match request.set_request_payer(self.payer.clone()).send().await {
             Ok(_) => {}
             Err(error) if super::status(&error) == Some(404) => {}
             Err(error) => {

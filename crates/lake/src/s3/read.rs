@@ -20,6 +20,7 @@ impl S3 {
         loop {
             let after = all.last().map(|last| last.key.clone());
             let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).set_start_after(after);
+            let request = request.set_request_payer(self.payer.clone());
             let page = request.send().await.map_err(|error| self.failed("list", prefix, Right::List, &error))?;
             let more = page.is_truncated == Some(true);
             let objects = page.contents.unwrap_or_default().into_iter();
@@ -38,7 +39,8 @@ impl S3 {
         let verb = format!("get bytes {}-{} of", range.start, range.end);
         // In HTTP both ends are inclusive.
         let header = format!("bytes={}-{}", range.start, range.end.saturating_sub(1));
-        match self.client.get_object().bucket(&self.bucket).key(key).range(header).send().await {
+        let request = self.client.get_object().bucket(&self.bucket).key(key).range(header);
+        match request.set_request_payer(self.payer.clone()).send().await {
             Ok(object) => body(object.body, || format!("{verb} {}", self.url(key))).await.map(Some),
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => Ok(None),
             Err(error) => Err(self.failed(&verb, key, Right::Get, &error)),

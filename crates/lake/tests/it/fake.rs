@@ -12,6 +12,14 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let text = String::from_utf8_lossy(&self.bytes).into_owned();
+        let head = text.split("\r\n\r\n").next()?;
+        let headers = head.lines().filter_map(|line| line.split_once(": "));
+        headers.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
+    }
+
     pub fn is_list(&self) -> bool {
         self.target.contains("list-type=2")
     }

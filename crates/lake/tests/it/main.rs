@@ -1,5 +1,6 @@
 //! The lake from outside: the protocol under every interleaving of two writers, and the S3 client against servers.
 
+mod access;
 mod docs;
 mod fake;
 mod glue;
