@@ -98,6 +98,10 @@ soak-simulation: ## A hundred thousand simulated histories of the transactional 
 	FINFLOW_SIM_HISTORIES=100000 $(CARGO) test --locked -p streams --test it simulation -- --nocapture
 	FINFLOW_SIM_HISTORIES=50000 $(CARGO) test --locked -p aggregate --lib simulation -- --nocapture
 
+.PHONY: soak-lake
+soak-lake: ## The model of the store's protocol until its small worlds are exhausted, and long random walks (half an hour)
+	FINFLOW_MODEL_STATES=$(or $(STATES),1000000) FINFLOW_MODEL_WALKS=20000 $(CARGO) test --locked -p lake --test it model -- --nocapture
+
 .PHONY: soak-aggregate
 soak-aggregate: ## A hundred kills of aggregators under load on Apache Kafka, with one and with three brokers (needs ../shared/stack)
 	.ci/soak-aggregate $(KILLS)
@@ -107,8 +111,9 @@ soak-store: ## Two hundred kills of stores under load at an S3 with trouble, on 
 	.ci/soak-store $(KILLS)
 
 .PHONY: bench
-bench: ## CPU, rate and memory of the aggregator next to the floor, and to PEERS="flink-eos streams-eos" if wished (needs ../shared/bench)
+bench: ## CPU, rate, memory and latency of the aggregator next to the floor, and to PEERS="flink-eos streams-eos" if wished (needs ../shared/bench)
 	bench/aggregate.sh $(or $(ROUNDS),3) $(PEERS)
+	STREAMS=0 bench/latency.sh 5000 20
 
 .PHONY: bench-store
 bench-store: ## CPU, rate and memory of the store next to the storage floor (needs ../shared/bench)

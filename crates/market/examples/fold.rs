@@ -1,7 +1,7 @@
 //! Nanoseconds per trade of the windows: `cargo run --release -p market --example fold [TRADES]`.
 //!
 //! The work of the benchmark: an hour of trades of 50 symbols (zipf), 1 % out of order by up to two seconds, in the default windows;
-//! decoding alone stands beside it, and saving the state as often as a backlog commits.
+//! decoding alone stands beside it, and saving the state as often as a backlog commits. Then one window with more and more overlap.
 
 use std::time::Instant;
 
@@ -68,8 +68,8 @@ fn timed<T>(name: &str, count: usize, run: impl FnOnce() -> T) -> T {
     result
 }
 
-fn fold_all(values: &[Vec<u8>], save: bool) -> (Vec<Metrics>, usize, usize) {
-    let mut fold = Fold::new(&Options::default(), 0).expect("the defaults can be served");
+fn fold_all(values: &[Vec<u8>], options: &Options, save: bool) -> (Vec<Metrics>, usize, usize) {
+    let mut fold = Fold::new(options, 0).expect("the windows can be served");
     let (mut out, mut bytes, mut keys) = (Vec::new(), 0, 0);
     for (offset, value) in (0..).zip(values) {
         let Ok(EventRef::Trade(trade)) = EventRef::decode(value) else { continue };
@@ -90,8 +90,14 @@ fn main() {
     let values = trades(count);
     for _ in 0..3 {
         timed("decode", count, || values.iter().filter(|v| EventRef::decode(v).is_ok()).count());
-        let (out, ..) = timed("decode and fold", count, || fold_all(&values, false));
-        let (_, keys, bytes) = timed("decode, fold and save", count, || fold_all(&values, true));
+        let (out, ..) = timed("decode and fold", count, || fold_all(&values, &Options::default(), false));
+        let (_, keys, bytes) = timed("decode, fold and save", count, || fold_all(&values, &Options::default(), true));
         println!("{} records, {keys} keys saved, {bytes} bytes", out.len());
+    }
+    // Windows of five minutes that overlap ever more: each trade goes into one pane, whatever their number.
+    for windows in ["5m", "5m/1m", "5m/30s", "5m/10s"] {
+        let options = Options { windows: vec![windows.parse().expect("a window")], ..Options::default() };
+        let (out, ..) = timed(windows, count, || fold_all(&values, &options, false));
+        println!("{:<40} {:>8} records", "", out.len());
     }
 }
