@@ -111,7 +111,7 @@ fn records_that_vanish_before_a_running_store_are_declared_and_what_was_read_is_
     let mut world = World::new("overtaken", [1, 1, 1, 1]);
     let topic = world.config.input.clone();
     let proxy =
-        Proxy::start(&world.config.s3.endpoint, |number| if number < 2 { Fate::Pass } else { Fate::Refuse(500) });
+        Proxy::start(&world.config.s3.endpoint, |number| if number < 3 { Fate::Pass } else { Fate::Refuse(500) });
     world.config.s3.endpoint = proxy.endpoint.clone();
     world.config.rotate.size = ByteSize::kib(64);
     world.config.memory = ByteSize::kib(256);
