@@ -70,8 +70,8 @@ impl Adoption {
         self.claim.claim.end
     }
 
-    pub fn size_bytes(&self) -> usize {
-        self.slots.iter().flatten().map(|rows| rows.size_bytes()).sum()
+    pub fn held_bytes(&self) -> usize {
+        self.slots.iter().flatten().map(|rows| rows.held_bytes()).sum()
     }
 
     pub fn push(&mut self, record: &Record<'_>) -> Progress {

@@ -52,8 +52,11 @@ pub trait Rows: Send {
     /// claim stays finished, and a late writer cannot bring the record back beside it.
     fn lost(&mut self, _offset: i64) {}
 
-    /// Memory held.
+    /// Bytes of the rows.
     fn size_bytes(&self) -> usize;
+
+    /// Memory that they take: more than they have bytes, since what grows is given twice as much each time.
+    fn held_bytes(&self) -> usize;
 
     /// The bytes to store: the same rows always give the same bytes.
     fn finish(self: Box<Self>) -> Vec<Body>;

@@ -207,9 +207,14 @@ impl Range {
         self.rows
     }
 
-    /// Memory held by the rows.
+    /// Bytes of the rows.
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
+    }
+
+    /// Memory held by the rows.
+    pub fn held_bytes(&self) -> usize {
+        self.slots.all.iter().map(|slot| slot.rows.held_bytes()).sum()
     }
 
     /// Objects that sealing now would make; with one object per message, partitions touched.

@@ -48,7 +48,7 @@ pub(crate) enum State<B> {
     /// It was read, and its objects are being stored.
     Finishing {
         _task: Task,
-        size_bytes: usize,
+        held_bytes: usize,
     },
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Flight {
     pub(crate) _task: Task,
     /// From the end of reading to the end of storing.
     pub(crate) _span: Span,
-    pub(crate) size_bytes: usize,
+    pub(crate) held_bytes: usize,
 }
 
 /// What a record, or the end of the log, asks the loop to do.
@@ -137,14 +137,14 @@ impl<B: Bucket> Partition<B> {
         }
     }
 
-    /// Rows in memory.
-    pub(crate) fn size_bytes(&self) -> usize {
+    /// Memory that its rows take.
+    pub(crate) fn held_bytes(&self) -> usize {
         match &self.state {
             State::Reading(reading) => {
-                reading.range.size_bytes() + reading.flight.as_ref().map_or(0, |flight| flight.size_bytes)
+                reading.range.held_bytes() + reading.flight.as_ref().map_or(0, |flight| flight.held_bytes)
             }
-            State::Adopting { adoption, .. } => adoption.size_bytes(),
-            State::Finishing { size_bytes, .. } => *size_bytes,
+            State::Adopting { adoption, .. } => adoption.held_bytes(),
+            State::Finishing { held_bytes, .. } => *held_bytes,
             State::Locating { .. } | State::Placed { .. } => 0,
         }
     }

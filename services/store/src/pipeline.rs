@@ -281,10 +281,10 @@ impl<B: Bucket> Pipeline<B> {
         let range = std::mem::replace(&mut reading.range, next);
         reading.opened_ns = None;
         let span = std::mem::take(&mut reading.parents).span(|| tracing::info_span!("store"));
-        let size_bytes = range.size_bytes();
+        let held_bytes = range.held_bytes();
         let sealed = range.seal(&self.workers.tools.writer, why);
         let task = self.workers.store(&tp, epoch, reading.chain.clone(), sealed);
-        reading.flight = Some(Flight { _task: task, _span: span, size_bytes });
+        reading.flight = Some(Flight { _task: task, _span: span, held_bytes });
     }
 
     fn finish_adoption(&mut self, index: usize) {
@@ -295,9 +295,9 @@ impl<B: Bucket> Pipeline<B> {
         let state =
             std::mem::replace(&mut partition.state, State::Placed { chain: chain.clone(), resume: placeholder });
         let State::Adopting { adoption, .. } = state else { unreachable!("matched above") };
-        let size_bytes = adoption.size_bytes();
+        let held_bytes = adoption.held_bytes();
         let task = self.workers.adopt(&partition.tp, partition.epoch, chain, *adoption);
-        partition.state = State::Finishing { _task: task, size_bytes };
+        partition.state = State::Finishing { _task: task, held_bytes };
     }
 
     fn reported(&mut self, consumer: &mut Consumer, report: Report<B>) -> Result<(), StoreError> {

@@ -63,6 +63,10 @@ impl Rows for Lines {
         self.text.len()
     }
 
+    fn held_bytes(&self) -> usize {
+        self.text.capacity()
+    }
+
     fn finish(self: Box<Self>) -> Vec<Body> {
         let bytes = Bytes::from(self.packing.pack(&self.text));
         vec![Body { offset: None, bytes, rows: self.rows }]
@@ -89,6 +93,11 @@ impl Rows for Messages {
 
     fn size_bytes(&self) -> usize {
         self.size_bytes
+    }
+
+    fn held_bytes(&self) -> usize {
+        // Each message has its own piece of memory.
+        self.size_bytes + self.messages.capacity() * size_of::<(i64, Bytes)>()
     }
 
     fn finish(self: Box<Self>) -> Vec<Body> {

@@ -43,6 +43,11 @@ impl Rows for Columnar {
         self.0.size_bytes
     }
 
+    fn held_bytes(&self) -> usize {
+        // Some columns have just grown, some are about to.
+        self.0.size_bytes * 2
+    }
+
     fn finish(self: Box<Self>) -> Vec<Body> {
         let rows = self.0.rows as u64;
         let bytes = write::file(self.0, GROUP_ROWS).expect("writing to memory fails only by a bug");

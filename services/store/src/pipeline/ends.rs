@@ -47,7 +47,7 @@ impl<B: Bucket> Pipeline<B> {
             for index in 0..self.partitions.len() {
                 self.flush(index, "shutdown");
             }
-            let unstored = self.partitions.iter().filter(|partition| partition.size_bytes() > 0).count();
+            let unstored = self.partitions.iter().filter(|partition| partition.held_bytes() > 0).count();
             if unstored == 0 {
                 break;
             }
@@ -93,12 +93,12 @@ impl<B: Bucket> Pipeline<B> {
 
     /// Stops reading while the rows in memory fill the budget, and makes room.
     pub(super) fn balance_memory(&mut self, consumer: &mut Consumer) -> Result<(), StoreError> {
-        let used = self.partitions.iter().map(Partition::size_bytes).sum::<usize>() as u64;
+        let used = self.partitions.iter().map(Partition::held_bytes).sum::<usize>() as u64;
         let budget = self.ctx.config.memory.bytes();
         if used >= budget {
             let free = |partition: &Partition<B>| !has_flight(partition);
             let sized = self.partitions.iter().enumerate().filter(|(_, partition)| free(partition));
-            if let Some((largest, _)) = sized.max_by_key(|(_, partition)| partition.size_bytes()) {
+            if let Some((largest, _)) = sized.max_by_key(|(_, partition)| partition.held_bytes()) {
                 self.flush(largest, "memory");
             }
         }
