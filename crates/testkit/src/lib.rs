@@ -6,6 +6,7 @@
 
 mod fixtures;
 mod fleet;
+mod others;
 mod parts;
 pub mod simulation;
 pub mod venues;
@@ -13,5 +14,6 @@ mod wait;
 
 pub use fixtures::{shared, testdata};
 pub use fleet::Fleet;
+pub use others::{move_position, transactions};
 pub use parts::{Brokers, S3};
 pub use wait::{eventually, unique};

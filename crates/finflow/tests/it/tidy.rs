@@ -96,7 +96,7 @@ fn every_service_has_the_same_files() {
 
 #[test]
 fn only_streams_names_the_kafka_client() {
-    only("rdkafka::", &["crates/streams", "crates/devbroker/tests"]);
+    only("rdkafka::", &["crates/streams", "crates/devbroker/tests", "crates/testkit"]);
 }
 
 #[test]

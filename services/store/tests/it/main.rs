@@ -4,7 +4,6 @@
 mod basics;
 mod clock;
 mod faults;
-mod kafka;
 mod killed;
 mod operators;
 mod process;

@@ -1,9 +1,8 @@
 //! What operators and Kafka itself do to topics.
 
 use harness::{ByteSize, Duration};
-use testkit::eventually;
+use testkit::{eventually, move_position, transactions};
 
-use crate::kafka::{move_position, transactions};
 use crate::proxy::{Fate, Proxy};
 use crate::world::{LONG, World};
 
@@ -170,7 +169,8 @@ fn what_transactions_leave_between_the_records_is_declared() {
     world.config.rotate.rows = 7;
     let topic = world.config.input.clone();
     // Of eight transactions of five records two are rolled back; each leaves a marker.
-    transactions(&world.config.kafka.brokers, &topic, 8, 5);
+    let trades = |n: i64| (n * 5..n * 5 + 5).map(|n| World::trade(n, crate::world::MIDNIGHT + n)).collect();
+    transactions(&world.config.kafka.brokers, &topic, (0..8).map(|n| (trades(n), n % 3 != 2)));
     assert_eq!(world.drain().rows, 30);
     world.assert_exactly_once(&topic, 0, 48);
     let claims = world.claims(&topic, 0);
