@@ -20,6 +20,8 @@ pub struct State {
     answers: VecDeque<u16>,
     page: Option<usize>,
     hidden: BTreeSet<u64>,
+    /// The same, in the next answer only.
+    late: BTreeSet<u64>,
     requests: Vec<(String, Instant)>,
 }
 
@@ -45,6 +47,11 @@ impl FakeVenue {
     /// These are not in the venue's history.
     pub fn rest_hides(&self, ids: &[u64]) {
         self.lock().rest.hidden = ids.iter().copied().collect();
+    }
+
+    /// The next answer lacks these, those after it have them.
+    pub fn rest_is_late_with(&self, ids: &[u64]) {
+        self.lock().rest.late = ids.iter().copied().collect();
     }
 
     /// Path and time of each request so far.
@@ -91,7 +98,9 @@ fn respond(venue: &FakeVenue, path: &str) -> Option<(u16, String)> {
         return Some((status, r#"{"msg":"as the test wants it"}"#.to_owned()));
     }
     let most = state.rest.page.unwrap_or(PAGE);
-    let made: Vec<&Made> = state.made.iter().filter(|made| !state.rest.hidden.contains(&made.id)).collect();
+    let late = std::mem::take(&mut state.rest.late);
+    let is_there = |made: &&Made| !state.rest.hidden.contains(&made.id) && !late.contains(&made.id);
+    let made: Vec<&Made> = state.made.iter().filter(is_there).collect();
     Some(page(venue.kind, path, &made, most).map_or_else(|| (404, "{}".to_owned()), |body| (200, body)))
 }
 

@@ -122,14 +122,13 @@ fn what_the_venue_is_late_with_or_too_busy_for_is_asked_for_again() {
     let running = begin(&bed, &venue, "1000/1s", |_| {});
     venue.rest_answers(&[503, 429]);
     let next = venue.made().iter().map(|made| made.id).max().expect("some");
-    venue.rest_hides(&[next + 2]);
+    venue.rest_is_late_with(&[next + 2]);
     let ids = miss(&venue, 4);
     assert!(ids.contains(&(next + 2)), "{ids:?}");
     eventually(DEADLINE, "an answer without one of them", || {
         venue.heartbeat();
         (venue.rest_requests().len() >= 3).then_some(())
     });
-    venue.rest_hides(&[]);
     wait_for_outcome(&running, &venue, "filled", 1);
     wait_for(&bed, "f", 8, &venue);
     let at: Vec<_> = venue.rest_requests().into_iter().map(|(_, at)| at).collect();
