@@ -79,9 +79,7 @@ impl Book {
             while lane.panes.front().is_some_and(|p| settings.layout.last_end(grid, p.start) <= horizon) {
                 let pane = lane.panes.pop_front().expect("the loop has just looked at it");
                 if settings.carries {
-                    // A pane whose removal was missed is older than what is known.
-                    let close = pane.sums.edges.map(|edges| edges.close);
-                    lane.last = [lane.last, close].into_iter().flatten().max_by_key(|tick| tick.order);
+                    lane.last = pane.sums.edges.map(|edges| edges.close).or(lane.last);
                 }
                 if pane.saved {
                     self.saved.gone.push(format!("pane/{}/{}", settings.layout.grids[grid].name, pane.start));

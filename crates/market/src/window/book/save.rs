@@ -306,8 +306,13 @@ impl Book {
         // Slots may have been cut otherwise by other settings: all are written again.
         self.saved.changed.clone_from(&self.saved.slots);
         self.tail.make_contiguous().sort_unstable_by_key(|kept| kept.tick.order);
-        for lane in &mut self.grids {
+        for (lane, grid) in self.grids.iter_mut().zip(0..) {
             lane.panes.make_contiguous().sort_unstable_by_key(|p| p.start);
+            // What was over when the state was saved had been dropped, and its last price taken: it tells nothing any more.
+            while lane.panes.front().is_some_and(|p| settings.layout.last_end(grid, p.start) <= self.over) {
+                let pane = lane.panes.pop_front().expect("the loop has just looked at it");
+                self.saved.gone.push(format!("pane/{}/{}", settings.layout.grids[grid].name, pane.start));
+            }
         }
         self.seen.restored();
         self.void.restored();
