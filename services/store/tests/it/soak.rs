@@ -13,8 +13,8 @@ use crate::proxy::{Fate, Proxy};
 use crate::world::{MIDNIGHT, World};
 
 const PARTITIONS: usize = 3;
-/// Trades per second.
-const RATE: f64 = 1_000.0;
+/// Trades per second: in a soak, and in a normal run, which is to be short.
+const RATES: [f64; 2] = [1_000.0, 250.0];
 
 fn from_env(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
@@ -38,10 +38,10 @@ fn weather(seed: u64, number: usize, is_write: bool) -> Fate {
 
 /// Sends at the rate until it is told to stop, to each partition in turn: a trade every ten seconds of market time, so that a
 /// range touches some hours.
-fn feed(world: &World, sent: &[AtomicI64; PARTITIONS], stop: &AtomicBool) {
+fn feed(world: &World, rate: f64, sent: &[AtomicI64; PARTITIONS], stop: &AtomicBool) {
     let (begun, mut n) = (Instant::now(), 0);
     while !stop.load(Ordering::SeqCst) {
-        let due = (begun.elapsed().as_secs_f64() * RATE) as i64;
+        let due = (begun.elapsed().as_secs_f64() * rate) as i64;
         for n in n..due {
             let partition = n as usize % PARTITIONS;
             let trade = World::trade(n, MIDNIGHT + n * 10_000_000_000);
@@ -58,6 +58,7 @@ fn feed(world: &World, sent: &[AtomicI64; PARTITIONS], stop: &AtomicBool) {
 fn whatever_happens_to_its_processes_and_its_s3_each_offset_is_stored_once() {
     let kills = from_env("FINFLOW_TEST_KILLS", 4);
     let seed = from_env("FINFLOW_TEST_SEED", 1);
+    let rate = RATES[usize::from(kills < 10)];
     let mut world = World::new("soak", [PARTITIONS as i32, 1, 1, 1]);
     world.config.rotate.rows = 500;
     world.config.rotate.interval = harness::Duration::from_millis(500);
@@ -70,7 +71,7 @@ fn whatever_happens_to_its_processes_and_its_s3_each_offset_is_stored_once() {
     };
     // Longer than the session of the group.
     let sleep = || std::thread::sleep(Duration::from_secs(9));
-    Fleet::new(seed, start).storm(kills, sleep, |stop| feed(&world, &sent, stop));
+    Fleet::new(seed, start).storm(kills, sleep, |stop| feed(&world, rate, &sent, stop));
     world.drain();
     let ends = sent.map(AtomicI64::into_inner);
     println!("{ends:?} records, {} objects, {} writes", world.objects().len(), proxy.writes());
