@@ -29,9 +29,11 @@ mod amend;
 mod bar;
 mod carry;
 mod close;
+mod digest;
 mod save;
 mod trend;
 
+use digest::Digest;
 pub(crate) use save::{Key, OLDEST, VERSION};
 
 /// Before the first trade.
@@ -91,8 +93,8 @@ struct Mark {
     next_rev: u32,
     /// The version of the window's content that was told: [`Book::version`].
     version: u64,
-    /// It was told as final, by the clock.
-    by_clock: bool,
+    /// It was told as final, by the clock; and what was said then.
+    by_clock: Option<Digest>,
 }
 
 /// The caller's clock, as far as this symbol has to remember it. A tick alone does not make the book dirty: after a restart a symbol
@@ -316,10 +318,11 @@ impl Book {
             if to.0 >= horizon {
                 break;
             }
-            let step = Step::new(self.settled.unwrap_or(to), to);
+            let before = self.settled.unwrap_or(to);
+            let step = Step::new(before, to);
             for lane in &mut self.grids {
                 if let Some(pane) = lane.holding(to.0) {
-                    pane.settle(*tick, &step);
+                    pane.settle(*tick, before, &step);
                 }
             }
             self.settled = Some(to);

@@ -245,9 +245,14 @@ impl Pane {
         self.touch();
     }
 
-    /// A trade that has been added gets no new neighbour any more.
-    pub fn settle(&mut self, tick: Tick, step: &Step) {
-        self.path.push((tick.order.time, tick.price), step);
+    /// A trade that has been added gets no new neighbour any more. `step` leads to it from `before`, the trade that was settled
+    /// last: the last of this pane, unless an amendment has put another in its place.
+    pub fn settle(&mut self, tick: Tick, before: (i64, Decimal), step: &Step) {
+        let to = (tick.order.time, tick.price);
+        match self.path.last() {
+            Some(last) if last != before => self.path.append(to),
+            _ => self.path.push(to, step),
+        }
         self.settle_late(tick);
     }
 

@@ -65,7 +65,7 @@ fn numeric(text: &str) -> Option<u64> {
 }
 
 /// FNV-1a, 128 bits: the same on every machine and in every version, which the saved state needs.
-fn fnv128(bytes: &[u8]) -> u128 {
+pub(super) fn fnv128(bytes: &[u8]) -> u128 {
     bytes.iter().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
         (hash ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
     })

@@ -4,7 +4,7 @@
 //! clock only closes what waits for trades that may never come, and sends updates and revisions no more often than asked.
 
 use super::trend::Walk;
-use super::{Book, Mark, NEVER, Pane};
+use super::{Book, Digest, Mark, NEVER, Pane};
 use crate::metrics::{ClosedBy, Metrics};
 use crate::window::fold::{Counts, Emit, Moment, Settings};
 use crate::window::gaps::State;
@@ -59,7 +59,7 @@ impl Book {
             let start = settings.layout.windows[event.window].start_of(event.end);
             let version = self.version(settings, &mut walk, event.window, start);
             let mark = self.marks.get(&(event.window, start)).copied();
-            let told = mark.is_some_and(|m| m.by_clock && m.version == version);
+            let told = mark.is_some_and(|m| m.by_clock.is_some() && m.version == version);
             if !told {
                 self.tell(settings, &mut walk, event, Some(ClosedBy::EventTime), out);
             }
@@ -172,7 +172,8 @@ impl Book {
         }
     }
 
-    /// Emits the record of a window as it stands, and remembers that it did.
+    /// Emits the record of a window as it stands, and remembers that it did. What was told as final by the clock is not told
+    /// again where it would say the same: a version grows with more than a record shows.
     fn tell(
         &mut self,
         settings: &Settings,
@@ -182,7 +183,8 @@ impl Book {
         out: &mut Vec<Metrics>,
     ) {
         let start = settings.layout.windows[window].start_of(end);
-        let next_rev = self.marks.get(&(window, start)).map_or(0, |m| m.next_rev);
+        let mark = self.marks.get(&(window, start)).copied();
+        let next_rev = mark.map_or(0, |m| m.next_rev);
         let told = record::Told { rev: next_rev, is_final, closed_by };
         let coverage = self.coverage(settings, window, start);
         let mut panes = self.panes(settings, window, start);
@@ -205,10 +207,18 @@ impl Book {
         let place = record::Place { symbol: &self.symbol, window, start, coverage };
         let content = record::Content { place, sums: &sums, path: &path };
         let record = record::metrics(settings, &content, told);
-        out.push(Metrics { averages: self.averages(settings, walk, window, end), ..record });
+        let record = Metrics { averages: self.averages(settings, walk, window, end), ..record };
         let version = self.version(settings, walk, window, start);
+        let last = mark.and_then(|m| m.by_clock);
         let by_clock = is_final && closed_by == Some(ClosedBy::Clock);
-        self.marks.insert((window, start), Mark { next_rev: next_rev + 1, version, by_clock });
+        let digest = (by_clock || last.is_some()).then(|| Digest::of(&record));
+        let (next_rev, by_clock) = if last.is_some() && last == digest {
+            (next_rev, last)
+        } else {
+            out.push(record);
+            (next_rev + 1, digest.filter(|_| by_clock))
+        };
+        self.marks.insert((window, start), Mark { next_rev, version, by_clock });
     }
 
     /// Sends updates and revisions if it is time. Returns whether something may be left to send.
@@ -282,7 +292,7 @@ impl Book {
         for window in 0..settings.layout.windows.len() {
             self.windows_ending(settings, window, self.horizon(settings), i64::MAX, |end| {
                 let start = settings.layout.windows[window].start_of(end);
-                let told = self.marks.get(&(window, start)).is_some_and(|m| m.by_clock);
+                let told = self.marks.get(&(window, start)).is_some_and(|m| m.by_clock.is_some());
                 if told && !self.changed(settings, &mut walk, window, end) {
                     return;
                 }

@@ -14,12 +14,12 @@
 //!
 //! Version 1 named grids in the head by their length, and knew no last trade of a grid and no ids of gaps; it is read, and written
 //! anew with the next change. Version 2 kept of the tail only what orders trades and their prices, and of a pane no edges of its settled part.
-//! Version 3 did not say in the head which stretches of the tail are saved by themselves.
+//! Version 3 did not say in the head which stretches of the tail are saved by themselves, nor what the clock had told as final.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::{Book, Kept, Mark, Pane, Tick};
+use super::{Book, Digest, Kept, Mark, Pane, Tick};
 use crate::decimal::Decimal;
 use crate::interval::Interval;
 use crate::span::Span;
@@ -179,7 +179,8 @@ impl Book {
             w.signed((*start).into());
             w.unsigned(mark.next_rev.into());
             w.unsigned(mark.version.into());
-            w.byte(mark.by_clock.into());
+            w.byte(mark.by_clock.is_some().into());
+            mark.by_clock.into_iter().for_each(|said| w.unsigned(said.0.into()));
         }
         self.gaps.write(w);
         w.unsigned(self.saved.slots.len() as u128);
@@ -272,7 +273,9 @@ impl Book {
         self.marks.clear();
         for _ in 0..r.count()? {
             let (name, start) = (r.text()?, r.int()?);
-            let mut mark = Mark { next_rev: r.small()?, version: r.small()?, by_clock: r.byte()? != 0 };
+            let (next_rev, told, by_clock) = (r.small()?, r.small()?, r.byte()? != 0);
+            let said = if by_clock && version >= 4 { Digest(r.small()?) } else { Digest::UNKNOWN };
+            let mut mark = Mark { next_rev, version: told, by_clock: by_clock.then_some(said) };
             if version == 1 {
                 mark.version = version_of_1(mark.version);
             }

@@ -123,6 +123,45 @@ fn a_correction_takes_the_place_of_its_trade_and_can_be_corrected_again() {
     assert_eq!(told.volume.get(), int(8 + 2 + 2));
 }
 
+/// It is alone in its pane by then, and settled; what settles after it follows the right price.
+#[test]
+fn a_correction_of_the_only_trade_is_what_the_next_one_follows() {
+    let options = Options { windows: spans(&["5m/1m"]), ..Options::default() };
+    let (wrong, cancelled) = (print(10, 100, 1), print(40, 300, 1));
+    let later = [print(50, 130, 1), print(55, 110, 1), print(70, 120, 1)];
+    let (mut out, mut plain) = (Vec::new(), Vec::new());
+    let mut fold = folded(&options, &[wrong.clone(), cancelled.clone()], &mut out);
+    assert_eq!(fold.amend(&of(&cancelled, true, None, 41)), Outcome::Folded);
+    let price = Decimal::from_int(200);
+    let right = Right { trade_id: Some("11"), price, quantity: wrong.quantity, event_time: 0 };
+    assert_eq!(fold.amend(&of(&wrong, true, Some(right), 42)), Outcome::Folded);
+    later.iter().for_each(|p| assert_eq!(fold.trade(&p.input(SYMBOL), &mut out), Outcome::Folded));
+    fold.tick(END, &mut out);
+    let right = Print { price, ..wrong };
+    folded(&options, &[&[right], &later[..]].concat(), &mut plain).tick(END, &mut plain);
+    let path = |out: &[Metrics]| (last(out, "5m/1m").twap, last(out, "5m/1m").volatility);
+    assert!(path(&plain).0.is_some());
+    assert_eq!(path(&out), path(&plain));
+}
+
+/// The venue sends a correction to what stands there already: everything but the record has changed.
+#[test]
+fn what_was_told_as_final_is_not_told_again() {
+    let (first, other) = (print(10, 100, 0), print(20, 100, 0));
+    let mut out = Vec::new();
+    let mut fold = folded(&minute(600), &[first.clone(), other], &mut out);
+    let rest = Moment { now: 3_600 * S, caught_up: true, ending: false };
+    fold.tick(rest, &mut out);
+    fold.tick(Moment { now: 7_200 * S, ..rest }, &mut out);
+    let told = out.len();
+    assert!(out[told - 1].is_final, "{out:?}");
+    let same = Right { trade_id: Some("30"), price: first.price, quantity: first.quantity, event_time: 0 };
+    assert_eq!(fold.amend(&of(&first, true, Some(same), 15)), Outcome::Folded);
+    fold.tick(Moment { now: 10_800 * S, ..rest }, &mut out);
+    fold.tick(END, &mut out);
+    assert_eq!(out.len(), told, "{out:?}");
+}
+
 /// If the right trade comes by itself, too, it is counted once.
 #[test]
 fn a_correction_to_a_trade_that_came_takes_out_the_wrong_one() {
