@@ -363,12 +363,12 @@ fn options() -> AdminOptions {
 }
 
 impl TopicId {
-    /// Kafka gives no real topic the id zero: a broker that does has no ids.
     fn of(described: &describe::Topic) -> Self {
         let (most, least) = described.id;
         Self((u128::from(most as u64) << 64) | u128::from(least as u64))
     }
 
+    /// Kafka gives no real topic the id zero: a broker that does has no ids.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }

@@ -87,13 +87,25 @@ struct Part<P> {
     uncommitted: Counts,
     past: Past,
     touched: bool,
-    /// The end that was reached, while nothing came after it.
+    /// The end of what is decided that was reached, while nothing came after it.
     reached: Option<i64>,
     /// Since when records behind that end are known that are not decided.
     undecided: Option<Instant>,
 }
 
 impl<P> Part<P> {
+    /// Whether `end`, the true end of the partition where it is known, is what was reached: then nothing came since and no
+    /// transaction is open that could still put something before it.
+    fn is_caught_up(&mut self, end: Option<i64>, now: Instant) -> bool {
+        let (Some(reached), Some(end)) = (self.reached, end) else {
+            // What is not known changes nothing, but that something came does.
+            self.undecided = self.undecided.filter(|_| self.reached.is_some());
+            return false;
+        };
+        self.undecided = (end > reached).then(|| self.undecided.unwrap_or(now));
+        end == reached
+    }
+
     /// Reading has gone past markers of transactions since the last commit.
     fn moved(&self) -> bool {
         self.committed_offset.is_some_and(|committed| committed < self.next_offset)
@@ -284,28 +296,13 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
             self.check_input()?;
         }
         for (partition, part) in &mut self.parts {
-            let caught_up = match part.reached {
-                // What was reached is the end of what is decided. If it is the true end as well, nothing came since and
-                // no transaction is open that could still put something before it.
-                Some(reached) if ask && self.settings.only.is_none() => {
-                    match self.world.true_end_within(&self.settings.input, *partition, ASK_IDLE) {
-                        Ok(end) if end > reached => {
-                            part.undecided.get_or_insert(self.ticked);
-                            false
-                        }
-                        Ok(_) => {
-                            part.undecided = None;
-                            true
-                        }
-                        Err(_) => false,
-                    }
+            let end = match part.reached {
+                Some(_) if ask && self.settings.only.is_none() => {
+                    self.world.true_end_within(&self.settings.input, *partition, ASK_IDLE).ok()
                 }
-                Some(_) => false,
-                None => {
-                    part.undecided = None;
-                    false
-                }
+                _ => None,
             };
+            let caught_up = part.is_caught_up(end, self.ticked);
             part.touched |= caught_up && part.moved();
             let tick = Tick { now_ns: self.env.clock.now_ns(), caught_up, ending };
             let mut out = Outbox::new(&mut self.pending, self.env.service, &self.settings.dead_letters);
