@@ -7,7 +7,7 @@
 //! claim; [`Sealed::encode`] makes the bytes; [`Chain::store`] claims, then writes. A restart begins with
 //! [`Chain::locate`], and an unfinished claim is finished by an [`Adoption`].
 //!
-//! **Invariants:** nothing here overwrites an object, and nothing but [`expire`] deletes one; no venue's format is known here; no clock is read.
+//! **Invariants:** nothing here overwrites an object, and nothing but [`expire`] deletes one; no venue's format is known here; no clock decides what is stored.
 
 mod adoption;
 pub mod aws;

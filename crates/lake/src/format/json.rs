@@ -96,8 +96,8 @@ impl Rows for Messages {
     }
 
     fn held_bytes(&self) -> usize {
-        // Each message has its own piece of memory.
-        self.size_bytes + self.messages.capacity() * size_of::<(i64, Bytes)>()
+        // Each text has a piece of memory of its own, of its own size; only the list has room to spare.
+        self.size_bytes + (self.messages.capacity() - self.messages.len()) * size_of::<(i64, Bytes)>()
     }
 
     fn finish(self: Box<Self>) -> Vec<Body> {
