@@ -61,10 +61,9 @@ async fn pipeline(shutdown: &Shutdown, args: &UpArgs, configs: Configs, start: I
     if !apply_topics(shutdown, &kafka).await? {
         return if args.once { Err(interrupted()) } else { Ok(()) };
     }
-    let addresses = configs.addresses();
     let stages = Stages::start(configs, shutdown).await?;
     if !args.once {
-        println!("{addresses}");
+        println!("{}", stages.addresses());
         return stages.live(shutdown).await;
     }
     let ledger = stages.once(shutdown).await?;

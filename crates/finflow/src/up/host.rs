@@ -1,6 +1,7 @@
 //! Runs a stage inside this process, with the config its own binary would have had.
 
 use std::future::Future;
+use std::net::SocketAddr;
 
 use anyhow::{Context as _, anyhow};
 use harness::{Config, Context, Drain, Shutdown};
@@ -9,6 +10,8 @@ use tokio::task::JoinHandle;
 /// A running stage and the way to tell it that nothing more will come.
 pub struct Stage<S> {
     name: &'static str,
+    /// Its admin port, with the real port where any was asked for.
+    pub admin: Option<SocketAddr>,
     drain: Drain,
     task: JoinHandle<anyhow::Result<S>>,
 }
@@ -27,7 +30,7 @@ impl<S: Send + 'static> Stage<S> {
         Fut: Future<Output = anyhow::Result<S>> + Send + 'static,
     {
         let ctx = Context::hosted(name, config, shutdown);
-        ctx.serve_admin().await.with_context(|| format!("start {name}"))?;
+        let admin = ctx.serve_admin().await.with_context(|| format!("start {name}"))?;
         let drain = ctx.drain.clone();
         let running = run(ctx);
         let shutdown = shutdown.clone();
@@ -38,7 +41,7 @@ impl<S: Send + 'static> Stage<S> {
             }
             result
         });
-        Ok(Stage { name, drain, task })
+        Ok(Stage { name, admin, drain, task })
     }
 
     /// Nothing more will come: the stage reads what is there, finishes it and returns.

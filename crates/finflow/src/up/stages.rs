@@ -1,9 +1,9 @@
 //! The six stages: their settings under `up`, their start, and the order in which they end.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use anyhow::anyhow;
-use harness::{Config, Secret, Shutdown};
+use harness::{Secret, Shutdown};
 use streams::KafkaConfig;
 
 use super::demo;
@@ -40,8 +40,6 @@ impl Configs {
         logger.own.push(("lines_per_second", "0".to_owned()));
         let mut gateway = stage(5);
         gateway.own.extend(args.http.map(|http| ("http", http.to_string())));
-        let mut gateway = gateway.load::<gateway::Config>("gateway")?;
-        gateway.config.http = some_port(gateway.config.http);
         let mut aggregate = stage(1);
         if !args.once {
             // A first look must not wait for the end of a minute.
@@ -53,7 +51,7 @@ impl Configs {
             alert: stage(2).load("alert")?,
             store: store.load("store")?,
             logger: logger.load("logger")?,
-            gateway,
+            gateway: gateway.load("gateway")?,
         })
     }
 
@@ -105,23 +103,6 @@ impl Configs {
 
     pub fn bucket(&self) -> &str {
         &self.store.config.s3.bucket
-    }
-
-    /// What a person can open or point a tool at.
-    pub fn addresses(&self) -> String {
-        let admin = self
-            .ingest
-            .config
-            .common()
-            .admin
-            .map_or("off".to_owned(), |addr| format!("http://{addr}/metrics and the ports after it"));
-        format!(
-            "page   http://{}\nkafka  {}\ns3     {}/{}\nadmin  {admin}\nCtrl-C ends it; the next run on the same state goes on where this one stopped.",
-            self.gateway.config.http,
-            self.kafka().brokers,
-            self.store.config.s3.endpoint,
-            self.bucket(),
-        )
     }
 }
 
@@ -181,10 +162,8 @@ fn feeds(args: &UpArgs, words: &[&str]) -> anyhow::Result<String> {
 }
 
 fn admin_address(first: SocketAddr, n: u16) -> String {
-    if first.port() == 0 {
-        return some_port(first).to_string();
-    }
-    SocketAddr::new(first.ip(), first.port().saturating_add(n)).to_string()
+    let port = if first.port() == 0 { 0 } else { first.port().saturating_add(n) };
+    SocketAddr::new(first.ip(), port).to_string()
 }
 
 fn usual_admin(args: &UpArgs, n: u16) -> String {
@@ -195,12 +174,6 @@ fn usual_admin(args: &UpArgs, n: u16) -> String {
     format!("127.0.0.1:{}", [9090, 9091, 9093, 9094, 9095, 9096][usize::from(n)])
 }
 
-/// Port 0 is any free one; it is chosen here, so that the banner can tell it.
-fn some_port(addr: SocketAddr) -> SocketAddr {
-    let free = || TcpListener::bind(addr)?.local_addr();
-    if addr.port() == 0 { free().unwrap_or(addr) } else { addr }
-}
-
 pub struct Stages {
     ingest: Stage<ingest::Summary>,
     aggregate: Stage<aggregate::Summary>,
@@ -208,20 +181,53 @@ pub struct Stages {
     store: Stage<store::Summary>,
     logger: Stage<logger::Summary>,
     gateway: Stage<gateway::Summary>,
+    page: SocketAddr,
+    kafka: String,
+    s3: String,
 }
 
 impl Stages {
     pub async fn start(configs: Configs, shutdown: &Shutdown) -> anyhow::Result<Stages> {
+        let (kafka, s3) =
+            (configs.kafka().brokers.clone(), format!("{}/{}", configs.store.config.s3.endpoint, configs.bucket()));
         // The page first: a port that is taken should be said before anything flows.
-        let gateway = Stage::start("gateway", configs.gateway.config, shutdown, gateway::run).await?;
+        let page = gateway::Server::bind(configs.gateway.config.http)?;
         Ok(Stages {
-            gateway,
+            page: page.address(),
+            kafka,
+            s3,
+            gateway: Stage::start("gateway", configs.gateway.config, shutdown, |ctx| gateway::run_on(page, ctx))
+                .await?,
             logger: Stage::start("logger", configs.logger.config, shutdown, logger::run).await?,
             store: Stage::start("store", configs.store.config, shutdown, store::run).await?,
             alert: Stage::start("alert", configs.alert.config, shutdown, alert::run).await?,
             aggregate: Stage::start("aggregate", configs.aggregate.config, shutdown, aggregate::run).await?,
             ingest: Stage::start("ingest", configs.ingest.config, shutdown, ingest::run).await?,
         })
+    }
+
+    /// What a person can open or point a tool at.
+    pub fn addresses(&self) -> String {
+        let Stages { page, kafka, s3, .. } = self;
+        let others = [
+            ("aggregate", self.aggregate.admin),
+            ("alert", self.alert.admin),
+            ("store", self.store.admin),
+            ("logger", self.logger.admin),
+            ("gateway", self.gateway.admin),
+        ];
+        let admin = match self.ingest.admin {
+            Some(first) => {
+                let ports = others
+                    .map(|(name, at)| format!("{name} {}", at.map_or("off".to_owned(), |at| at.port().to_string())));
+                format!("http://{first}/metrics of ingest; {}", ports.join(", "))
+            }
+            None => "off".to_owned(),
+        };
+        format!(
+            "page   http://{page}\nkafka  {kafka}\ns3     {s3}\nadmin  {admin}\n\
+             Ctrl-C ends it; the next run on the same state goes on where this one stopped."
+        )
     }
 
     /// Until Ctrl-C, or until a stage fails: then the others drain and the failure is returned.
