@@ -1,9 +1,11 @@
 //! Processes of one group that are killed, stopped and woken up, started beside each other and ended.
 
 use std::fs::OpenOptions;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::signal;
 
 /// The processes, each in a place of its own. Killed when it goes out of scope.
 pub struct Fleet<'a> {
@@ -78,15 +80,15 @@ impl<'a> Fleet<'a> {
     /// Drains the last one.
     fn shrink(&mut self) {
         let child = self.children.pop().expect("there is one");
-        signal(&child, "-TERM");
+        signal(&child, "TERM");
         assert!(child.wait_with_output().expect("it ends").status.success(), "{}", self.last_words());
     }
 
     fn stop_and_wake(&mut self, sleep: impl Fn()) {
         let place = self.rng.usize(..self.children.len());
-        signal(&self.children[place], "-STOP");
+        signal(&self.children[place], "STOP");
         sleep();
-        signal(&self.children[place], "-CONT");
+        signal(&self.children[place], "CONT");
     }
 
     fn all_alive(&mut self) {
@@ -112,11 +114,6 @@ impl Drop for StopAtEnd<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
     }
-}
-
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([name, &child.id().to_string()]).status();
-    assert!(sent.expect("kill runs").success(), "SIG{name}");
 }
 
 impl Drop for Fleet<'_> {

@@ -122,7 +122,7 @@ fn a_wrong_s3_secret_is_said_and_not_shown() {
 fn a_broker_that_comes_late_loses_nothing() {
     let (state, broker_state) = (State::new(), State::new());
     let feed = index(&state, 20);
-    let addr = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let addr = testkit::free_addr();
     let (s3, brokers) = (testkit::S3::start(), addr.to_string());
     let mut command = state.up(&["--once", "--json", "--speed", "max", "--feed", &feed, "--brokers", &brokers]);
     command.args(["--s3-endpoint", &s3.endpoint]);

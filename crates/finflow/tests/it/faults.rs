@@ -2,7 +2,7 @@
 //!
 //! `FINFLOW_TEST_OUTAGE_SECONDS` (3) sets how long a part stays away; `make soak-outage` takes 60.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use harness::Shutdown;
 use serde_json::Value;
 use streams::{Env, Outgoing, Producer};
+use testkit::free_addr;
 use tokio::runtime::Runtime;
 
 use crate::finflow::{State, assert_balanced, outcome, produced, sum, summary};
@@ -33,9 +34,8 @@ struct Outside {
 
 impl Outside {
     fn new() -> Outside {
-        let free = || TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a free port");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
-        Outside { runtime, state: State::new(), kafka: free(), s3: free() }
+        Outside { runtime, state: State::new(), kafka: free_addr(), s3: free_addr() }
     }
 
     fn start_kafka(&self) -> devbroker::Broker {

@@ -7,12 +7,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::eventually;
 use testkit::venues::{FakeVenue, Kind};
+use testkit::{eventually, signal};
 
 use crate::finflow::State;
 use crate::lake;
-use crate::restart::signal;
 use crate::stages::{Process, get};
 use crate::verify::assert_verified;
 
@@ -57,7 +56,7 @@ impl Live {
     }
 
     fn interrupt(mut self) {
-        signal(&self.process.0, "-INT");
+        signal(&self.process.0, "INT");
         let status = eventually(DEADLINE, "it ends", || self.process.0.try_wait().expect("a child"));
         assert_eq!(status.code(), Some(0));
     }
@@ -128,15 +127,15 @@ fn a_live_venue_is_on_the_page_as_it_trades() {
 #[test]
 fn a_gap_of_a_live_venue_is_filled_and_its_bar_revised() {
     let (state, (venue, _runtime)) = (State::new(), trading_venue());
-    venue.rest_answers(&[429]);
+    venue.rest_holds(true);
     let feed = format!("binance?symbols=BINANCE:BTCUSDT&url={}&rest={}", venue.url(), venue.rest_url());
     let config = state.path().with_extension("yaml");
     std::fs::write(&config, "aggregate: {lateness: 60s}\n").expect("the file is writable");
     let live = Live::start(&state, &["--feed", &feed, "--config", config.to_str().expect("utf-8")]);
     live.bar_after(&live.bar_after(""));
     venue.make("BTCUSDT");
-    // The venue is asked again after a second at the earliest: until then the bar is known to lack something.
     live.bar_of("gap", 0);
+    venue.rest_holds(false);
     let revised = live.bar_of("backfilled", 1);
     assert!(revised["rev"].as_u64() > Some(0) && revised["gap"].is_null(), "{revised}");
     live.interrupt();

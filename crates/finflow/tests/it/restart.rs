@@ -1,8 +1,10 @@
 //! Interrupted runs: the next one on the same state goes on where the last one stopped, and nothing is lost or doubled.
 
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::Duration;
+
+use testkit::signal;
 
 use crate::finflow::{State, assert_balanced_since, ends, produced};
 use crate::index::write_index;
@@ -32,11 +34,6 @@ fn half_way(state: &State, file: &str, grown_bytes: u64) -> Child {
         (size_bytes(&kafka) > before + grown_bytes).then_some(())
     });
     child
-}
-
-pub fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill runs");
-    assert!(status.success());
 }
 
 /// Up to where the runs so far have consumed each partition of `raw-market-data`, asked of the broker itself.
@@ -74,7 +71,7 @@ fn ctrl_c_then_go_on() {
     write_index(&path, ROWS / 3);
     let file = path.to_str().expect("utf-8");
     let mut child = half_way(&state, file, 20_000);
-    signal(&child, "-INT");
+    signal(&child, "INT");
     let status = child.wait().expect("finflow ends");
     assert_eq!(status.code(), Some(1), "an interrupted run is not a whole one: {status:?}");
     let stored = lake::rows(state.path(), "bars").len() as u32;

@@ -106,7 +106,7 @@ fn topics_are_made_with_the_settings_of_the_stages() {
         std::fs::read_to_string(&log).is_ok_and(|said| said.contains(&waits)).then_some(())
     });
     assert_eq!(bench.admin().list().expect("an answer").len(), 0, "nothing was made without TLS");
-    crate::restart::signal(&process.0, "-INT");
+    testkit::signal(&process.0, "INT");
     let status = testkit::eventually(DEADLINE, "it ends", || process.0.try_wait().expect("a child"));
     assert_eq!(status.code(), Some(1), "no summary of a run that did not happen");
 }

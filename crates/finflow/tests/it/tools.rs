@@ -7,12 +7,11 @@ use std::time::Duration;
 use harness::Shutdown;
 use serde_json::{Value, json};
 use streams::{Admin, Env, KafkaConfig, topic};
-use testkit::eventually;
+use testkit::{eventually, signal};
 use tokio::runtime::Runtime;
 
 use crate::finflow::{State, finflow};
 use crate::index::write_index;
-use crate::restart::signal;
 use crate::stages::Process;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -162,7 +161,7 @@ fn the_settings_of_a_secured_kafka_reach_every_command() {
     eventually(DEADLINE, "it says what it waits for", || {
         std::fs::read_to_string(&log).is_ok_and(|said| said.contains(&waits)).then_some(())
     });
-    signal(&process.0, "-INT");
+    signal(&process.0, "INT");
     let status = eventually(DEADLINE, "it ends", || process.0.try_wait().expect("a child"));
     assert_eq!(status.code(), Some(0));
 }

@@ -1,7 +1,7 @@
 //! The REST side of a fake venue: pages of the trades that were made, and the ways in which it does not give them.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -13,9 +13,13 @@ use super::{FakeVenue, Kind, Made};
 /// The most trades of a page, as at the real venues, unless a test says less.
 const PAGE: usize = 1_000;
 
+/// How often a held request looks whether it still is.
+const HELD: Duration = Duration::from_millis(10);
+
 #[derive(Default)]
 pub struct State {
     down: bool,
+    held: bool,
     /// Statuses of the next answers.
     answers: VecDeque<u16>,
     page: Option<usize>,
@@ -33,6 +37,11 @@ impl FakeVenue {
     /// Requests are cut without an answer, or answered again.
     pub fn rest_down(&self, down: bool) {
         self.lock().rest.down = down;
+    }
+
+    /// Requests are answered no sooner than this is taken back.
+    pub fn rest_holds(&self, held: bool) {
+        self.lock().rest.held = held;
     }
 
     /// The next requests are answered with these; 429 says that one second is to be waited.
@@ -78,6 +87,9 @@ async fn answer(venue: FakeVenue, mut socket: TcpStream) {
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    while venue.lock().rest.held {
+        tokio::time::sleep(HELD).await;
+    }
     let Some((status, body)) = respond(&venue, &path) else { return };
     let wait = if status == 429 { "retry-after: 1\r\n" } else { "" };
     let text = format!(

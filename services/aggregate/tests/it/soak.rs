@@ -11,15 +11,11 @@ use super::*;
 use market::window::Outcome;
 use streams::stateful::Counts;
 use streams::stateful::world::META_KEY;
-use testkit::Fleet;
+use testkit::{Fleet, from_env};
 
 const SYMBOLS: usize = 12;
 /// Trades per second.
 const RATE: usize = 2_000;
-
-fn from_env(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
-}
 
 /// Trades of several symbols that come a little out of order, twice, or far too late.
 struct Market {

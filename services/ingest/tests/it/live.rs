@@ -1,6 +1,5 @@
 //! Live feeds against fake venues: stops, kills, refused keys, and Kafka away.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -195,14 +194,10 @@ fn a_live_feed_ends_when_it_is_told_to() {
     assert_eq!((summary.total(), summary.feeds.len()), (0, 1));
 }
 
-fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
-}
-
 /// Kafka goes away while trades go on. The reader never waits: what fits into memory comes later, and what does not is
 /// said to have been dropped.
 fn away(memory: &str) -> (usize, usize, usize) {
-    let addr = free_port();
+    let addr = testkit::free_addr();
     let dir = tempfile::tempdir().unwrap();
     let broker = || runtime().block_on(devbroker::Broker::start(devbroker::Options::new(dir.path(), addr))).unwrap();
     let first = broker();

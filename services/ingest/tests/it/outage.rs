@@ -1,18 +1,14 @@
 //! Kafka is away at the start and goes away in the middle: nothing is lost, nothing is doubled.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use harness::{Context, Drain, Shutdown};
 use streams::KafkaConfig;
-use testkit::eventually;
+use testkit::{eventually, free_addr};
 
 use crate::bed::{Bed, positions, runtime, trades_csv};
-
-fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
-}
 
 fn start(dir: &Path, addr: SocketAddr) -> devbroker::Broker {
     runtime().block_on(devbroker::Broker::start(devbroker::Options::new(dir, addr))).unwrap()
@@ -21,7 +17,7 @@ fn start(dir: &Path, addr: SocketAddr) -> devbroker::Broker {
 #[test]
 fn kafka_away_at_the_start_and_in_the_middle_costs_nothing() {
     const ROWS: u64 = 40_000;
-    let addr = free_port();
+    let addr = free_addr();
     let kafka = KafkaConfig { brokers: addr.to_string(), ..KafkaConfig::default() };
     let bed = Bed::without_topics(kafka);
     let feed = bed.file("t.csv", trades_csv(ROWS));

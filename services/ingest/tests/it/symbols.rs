@@ -208,7 +208,7 @@ fn without_a_token_nobody_is_let_in_and_a_file_is_not_overruled() {
 #[test]
 fn every_change_and_every_try_is_in_the_log() {
     let (bed, venue, (of, ours, own)) = (Bed::new(), venue(Kind::Kraken), names(Kind::Kraken));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = testkit::free_addr();
     let log = bed.dir.path().join("log");
     let feed = format!("f={of}?symbols={}&url={}&silence=8s", ours[0], venue.url());
     let settings = [

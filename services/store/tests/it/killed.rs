@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::{eventually, unique};
+use testkit::{eventually, from_env, signal, unique};
 
 use crate::process::Process;
 use crate::proxy::{Fate, Proxy};
@@ -12,10 +12,6 @@ use crate::world::{LONG, World};
 /// the dead member to be missed, and twins meet at every step.
 fn start(world: &World, endpoint: &str, until_end: bool) -> Process {
     Process::start(world, endpoint, &unique("twin"), until_end)
-}
-
-fn bound(name: &str, otherwise: usize) -> usize {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
 /// Two hours of trades in two ranges: two claims with three objects.
@@ -37,7 +33,7 @@ fn killed_at_each_write_of_the_store() {
     assert!(writes >= 6, "{writes} writes: a probe, two claims and three objects at least");
 
     let fates = [Fate::HoldBefore, Fate::HoldAfter, Fate::HoldLate];
-    let all = bound("FINFLOW_TEST_KILLS", 0) > 0;
+    let all = from_env("FINFLOW_TEST_KILLS", 0) > 0;
     std::thread::scope(|scope| {
         for (n, fate) in fates.into_iter().enumerate() {
             scope.spawn(move || {
@@ -75,7 +71,7 @@ fn killed_at_random_while_records_come() {
     let mut world = World::new("random", [1, 1, 1, 1]);
     world.config.rotate.rows = 25;
     world.config.rotate.interval = harness::Duration::from_millis(300);
-    let kills = bound("FINFLOW_TEST_KILLS", 6);
+    let kills = from_env("FINFLOW_TEST_KILLS", 6);
     let mut random = fastrand::Rng::with_seed(7);
     let mut sent = 0;
     for kill in 0..kills {
@@ -102,11 +98,11 @@ fn twins_that_are_stopped_and_wake_up() {
     let twins = [0, 1].map(|_| start(&world, &world.config.s3.endpoint, false));
     let mut random = fastrand::Rng::with_seed(11);
     let mut sent = 0;
-    for round in 0..bound("FINFLOW_TEST_KILLS", 12) {
-        let sleeper = &twins[round % 2];
+    for round in 0..from_env("FINFLOW_TEST_KILLS", 12) {
+        let sleeper = &twins[round as usize % 2];
         let (naps_ms, works_ms) = (random.u64(50..900), random.u64(50..600));
-        for (signal, lasts_ms) in [("STOP", naps_ms), ("CONT", works_ms)] {
-            sleeper.signal(signal);
+        for (name, lasts_ms) in [("STOP", naps_ms), ("CONT", works_ms)] {
+            signal(&sleeper.0, name);
             let until = std::time::Instant::now() + Duration::from_millis(lasts_ms);
             while std::time::Instant::now() < until {
                 world.trades(sent, sent + 5);

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use testkit::eventually;
+use testkit::{eventually, signal};
 
 use crate::world::{LONG, World};
 
@@ -17,11 +17,6 @@ impl Process {
         Self(command.spawn().expect("the store starts"))
     }
 
-    pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([&format!("-{name}"), &self.0.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success(), "SIG{name}");
-    }
-
     pub fn has_ended(&mut self) -> bool {
         self.0.try_wait().expect("the process is ours").is_some()
     }
@@ -32,7 +27,7 @@ impl Process {
     }
 
     pub fn terminate(mut self) {
-        self.signal("TERM");
+        signal(&self.0, "TERM");
         eventually(LONG, "the store ends", || self.has_ended().then_some(()));
         assert!(self.0.wait().expect("it ended").success(), "a store that is told to end ends well");
     }

@@ -6,19 +6,13 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use testkit::Fleet;
+use testkit::{Fleet, from_env};
 
 use crate::process::command;
 use crate::proxy::{Fate, Proxy};
 use crate::world::{MIDNIGHT, World};
 
 const PARTITIONS: usize = 3;
-/// Trades per second: in a soak, and in a normal run, which is to be short.
-const RATES: [f64; 2] = [1_000.0, 250.0];
-
-fn from_env(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
-}
 
 /// One request in five has trouble of some kind.
 fn weather(seed: u64, number: usize, is_write: bool) -> Fate {
@@ -58,7 +52,8 @@ fn feed(world: &World, rate: f64, sent: &[AtomicI64; PARTITIONS], stop: &AtomicB
 fn whatever_happens_to_its_processes_and_its_s3_each_offset_is_stored_once() {
     let kills = from_env("FINFLOW_TEST_KILLS", 4);
     let seed = from_env("FINFLOW_TEST_SEED", 1);
-    let rate = RATES[usize::from(kills < 10)];
+    // Trades per second: fewer in a normal run, which is to be short.
+    let rate = if kills < 10 { 250.0 } else { 1_000.0 };
     let mut world = World::new("soak", [PARTITIONS as i32, 1, 1, 1]);
     world.config.rotate.rows = 500;
     world.config.rotate.interval = harness::Duration::from_millis(500);

@@ -124,8 +124,10 @@ impl World {
         parts().0.admin()
     }
 
+    /// One with the patience of a reader, whatever the store of the test is given.
     pub fn client(&self) -> Client {
-        runtime().block_on(Client::connect(&self.config.s3))
+        let config = lake::S3Config { timeout: lake::S3Config::default().timeout, ..self.config.s3.clone() };
+        runtime().block_on(Client::connect(&config))
     }
 
     /// Every object but the claims, and what is in it.

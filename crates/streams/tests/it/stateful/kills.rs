@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use streams::stateful::{self, Settings};
 use streams::{KafkaConfig, Outgoing};
-use testkit::eventually;
+use testkit::{eventually, signal};
 
 use super::sum::Sum;
 use super::{Running, Topics, assert_exactly_once};
@@ -79,11 +79,6 @@ fn spawn(kit: &Kit, topics: &Topics, process: &str) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
-}
-
-fn signal(child: &Child, name: &str) {
-    let done = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status().unwrap();
-    assert!(done.success());
 }
 
 /// Waits until the output has grown by at least one record.
