@@ -133,9 +133,10 @@ fn what_cannot_be_written_is_told() {
     let big = vec![b'x'; 2 << 20];
     let error = producer.send(&Outgoing { topic: &topic, value: Some(&big), ..Outgoing::default() }).unwrap_err();
     assert!(matches!(&error, StreamError::TooLarge { bytes: 2_097_152, .. }), "{error}");
-    // A partition that the topic does not have is known to be wrong only later: the next call tells.
-    producer.send(&Outgoing { topic: &topic, partition: Some(9), value: Some(b"x"), ..Outgoing::default() }).ok();
-    let error = producer.flush(LONG).unwrap_err();
+    // A partition that the topic does not have is known to be wrong only once the broker has said how many there are: the next
+    // call tells.
+    let sent = producer.send(&Outgoing { topic: &topic, partition: Some(9), value: Some(b"x"), ..Outgoing::default() });
+    let error = sent.and_then(|()| producer.flush(LONG)).unwrap_err();
     assert!(error.to_string().contains("[9]"), "{error}");
 }
 
