@@ -83,6 +83,12 @@ pub(crate) struct Lost {
     pub edges: bool,
     /// Whether it was bought.
     pub sides: bool,
+    /// Nobody knows what an amendment meant: all of this is lost, and stays so even where no trade is left.
+    pub doubt: bool,
+}
+
+impl Lost {
+    const ALL: Self = Self { path: true, edges: true, sides: true, doubt: true };
 }
 
 impl Sums {
@@ -183,7 +189,8 @@ impl Sums {
     /// Without a trade nothing is unknown; what came is still told.
     fn clear(&mut self) {
         let none = Wide::ZERO;
-        (self.edges, self.sided, self.overflow, self.lost) = (None, 0, false, Lost::default());
+        let lost = if self.lost.doubt { Lost::ALL } else { Lost::default() };
+        (self.edges, self.sided, self.overflow, self.lost) = (None, 0, false, lost);
         (self.prices, self.volume, self.quote, self.buys) = (none, none, none, none);
     }
 
@@ -199,6 +206,7 @@ impl Sums {
         self.lost.path |= other.lost.path;
         self.lost.edges |= other.lost.edges;
         self.lost.sides |= other.lost.sides;
+        self.lost.doubt |= other.lost.doubt;
         for (ours, theirs) in [
             (&mut self.prices, other.prices),
             (&mut self.volume, other.volume),
@@ -317,9 +325,8 @@ impl Pane {
 
     /// A trade that is void is still in here.
     pub fn doubt(&mut self) {
-        let all = Lost { path: true, edges: true, sides: true };
-        if self.sums.lost != all {
-            self.sums.lost = all;
+        if !self.sums.lost.doubt {
+            self.sums.lost = Lost::ALL;
             self.touch();
         }
     }
@@ -353,7 +360,7 @@ impl Pane {
         for total in [s.prices, s.volume, s.quote, s.buys] {
             w.wide(total);
         }
-        let flags = [s.overflow, s.lost.path, s.lost.edges, s.lost.sides, self.settled == s.edges];
+        let flags = [s.overflow, s.lost.path, s.lost.edges, s.lost.sides, self.settled == s.edges, s.lost.doubt];
         w.byte((0u8..).zip(flags).map(|(bit, flag)| u8::from(flag) << bit).sum());
         w.signed(s.first_offset.into());
         w.signed(s.last_offset.into());
@@ -375,7 +382,7 @@ impl Pane {
         let [prices, volume, quote, buys] = [wide()?, wide()?, wide()?, wide()?];
         let flags = r.byte()?;
         let flag = |bit: u8| flags & 1 << bit != 0;
-        let lost = Lost { path: flag(1), edges: flag(2), sides: flag(3) };
+        let lost = Lost { path: flag(1), edges: flag(2), sides: flag(3), doubt: flag(5) };
         let (first_offset, last_offset) = (r.int()?, r.int()?);
         let path = Path::read(r)?;
         let settled = if is_old || flag(4) { edges } else { Edges::read(r)? };

@@ -8,7 +8,7 @@
 //!   Its neighbours are gone, so TWAP and volatility become null; where it may have been the open, high, low or close, the records say
 //!   `partial`; whose side it was is gone too, so where sides are known the buy volume becomes null.
 //! - *settled, and nobody says what it was* (time, price, quantity), or it was corrected under its own id, so that two things may be meant:
-//!   nothing is subtracted, every record it may be in says `partial`, and the amendment is set aside.
+//!   nothing is subtracted, every record it may be in says `partial` from then on, and the amendment is set aside.
 //! - *in no window that is open*, or never seen: it is set aside.
 //!
 //! A void id stays seen, so a copy of the trade is still a duplicate; and it is remembered as void as long, so it is taken out once.
