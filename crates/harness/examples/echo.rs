@@ -48,7 +48,7 @@ impl Config for Echo {
     const FLAGS: &'static [Flag] = &[
         Flag::BROKERS,
         Flag::UNTIL_END,
-        Flag::own("behave", "behave", "HOW", "idle, return, fail, panic, thread_panic, stall, block or stubborn"),
+        Flag::own("behave", "behave", "HOW", "idle, return, fail, panic, thread_panic, stall, block, slow or stubborn"),
     ];
 
     fn common(&self) -> &Common {
@@ -77,11 +77,12 @@ async fn run(ctx: Context<Echo>) -> anyhow::Result<Summary> {
         "unready" => assigned.hold("told not to be ready"),
         _ => assigned.release(),
     }
+    let characters = ctx.config.password.expose().chars().count();
     let work = ctx.clone();
     let work = move || {
         let heartbeat = work.heartbeat("loop");
         let mut beats = 0;
-        tracing::info_span!("echo_work").in_scope(|| tracing::info!("working"));
+        tracing::info_span!("echo_work").in_scope(|| tracing::info!(characters, "working"));
         while !work.shutdown.is_set() && !work.drain.is_set() {
             tracing::debug!(beats, "turn");
             if work.config.behave != "stall" {
@@ -91,8 +92,10 @@ async fn run(ctx: Context<Echo>) -> anyhow::Result<Summary> {
             beats += 1;
             work.shutdown.wait_timeout(Duration::from_millis(20));
         }
-        if work.config.behave == "stubborn" {
-            std::thread::sleep(Duration::from_secs(600));
+        match work.config.behave.as_str() {
+            "stubborn" => std::thread::sleep(Duration::from_secs(600)),
+            "slow" => std::thread::sleep(Duration::from_secs(1)),
+            _ => {}
         }
         tracing::info!("finished what was begun");
         Ok(Summary { beats, brokers })

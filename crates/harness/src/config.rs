@@ -24,6 +24,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use environment::dotenv;
+pub(crate) use load::secret_files;
 pub use load::{given, load};
 pub use render::{docs_markdown, example_yaml, is_common, print, undocumented};
 
@@ -47,6 +48,11 @@ pub trait Config: Serialize + DeserializeOwned + Default + Clone + Send + Sync +
 
     fn common(&self) -> &Common;
 
+    /// Files with credentials besides those of secrets: when one changes, the service begins anew.
+    fn credentials(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// What the types cannot say. The text names the key, its value and what is expected.
     fn validate(&self) -> Result<(), String> {
         Ok(())
@@ -61,6 +67,7 @@ pub struct Common {
     pub admin: Option<SocketAddr>,
     pub log: Log,
     pub otlp: Otlp,
+    pub credentials_interval: Duration,
     pub shutdown_timeout: Duration,
     pub stall_timeout: Duration,
 }
@@ -72,6 +79,10 @@ pub(crate) const COMMON_DOCS: &[(&str, &str)] = &[
     ("otlp.endpoint", "Where traces go by OTLP over gRPC, e.g. http://localhost:4317. Unset: no tracing at all."),
     ("otlp.sample_ratio", "Share of traces that are kept, from 0 to 1."),
     ("otlp.timeout", "How long one delivery of traces may take."),
+    (
+        "credentials_interval",
+        "How often the files of secrets and certificates are looked at; when they have changed, the service drains and begins anew. 0s: never.",
+    ),
     ("shutdown_timeout", "After this long a shutdown stops waiting and the process exits with 1."),
     ("stall_timeout", "A task silent for this long makes the process drain and exit with 1."),
 ];
@@ -106,6 +117,7 @@ impl Default for Common {
             admin: None,
             log: Log::default(),
             otlp: Otlp::default(),
+            credentials_interval: Duration::from_secs(10),
             // Below Kubernetes' default grace of 30 s, so that it is we who say what was still running.
             shutdown_timeout: Duration::from_secs(25),
             stall_timeout: Duration::from_secs(60),

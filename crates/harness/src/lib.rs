@@ -10,6 +10,7 @@
 //!    [`Shutdown`] and [`Drain`] in its loop;
 //! 4. SIGTERM, SIGINT or a stalled heartbeat set [`Shutdown`]: `/ready` fails, `run` finishes and returns, traces are
 //!    flushed, the process exits. A second signal exits at once; so does the hard limit `shutdown_timeout`.
+//!    Credentials that change on disk set it, too: then the process begins anew (`renewal`).
 //!
 //! Several services share a process (`finflow up`, tests) through [`Context::hosted`]: each has its own metrics and
 //! health, all share one [`Shutdown`].
@@ -26,6 +27,7 @@ mod health;
 mod heartbeat;
 mod logs;
 mod metrics;
+mod renewal;
 mod run;
 mod secret;
 mod shutdown;

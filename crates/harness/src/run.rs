@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::future::Future;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::context::{Context, panic_text};
 use crate::flags::{self, Flag};
 use crate::health::Health;
 use crate::metrics::Registry;
+use crate::renewal::{self, Renewal};
 use crate::shutdown::{Drain, Reason, Shutdown};
 use crate::{admin, logs, traces};
 
@@ -64,7 +66,14 @@ where
         return ExitCode::SUCCESS;
     }
     let until_end = C::FLAGS.contains(&Flag::UNTIL_END) && matches.get_flag(Flag::UNTIL_END.name);
-    end(service, live(service, config, until_end, run))
+    let mut files = config::secret_files::<C>(service, matches);
+    files.extend(config.credentials().into_iter().filter(|file| !file.is_empty()).map(PathBuf::from));
+    let matches = matches.clone();
+    let check = move || config::load::<C>(service, &matches).map(drop).map_err(|error| error.to_string());
+    // What has an end goes to it with what it began with.
+    let every = if until_end { Duration::ZERO } else { *config.common().credentials_interval };
+    let renewal = Renewal::new(files, every, Box::new(check));
+    end(service, live(service, config, until_end, renewal, run))
 }
 
 /// Runs `run` with a config that was made elsewhere: what hosts several services gives its own [`Common`].
@@ -75,7 +84,7 @@ where
     F: FnOnce(Context<C>) -> Fut,
     Fut: Future<Output = anyhow::Result<S>> + Send + 'static,
 {
-    end(service, live(service, config, false, run))
+    end(service, live(service, config, false, None, run))
 }
 
 fn end(service: &str, result: anyhow::Result<ExitCode>) -> ExitCode {
@@ -97,7 +106,13 @@ fn fail(service: &str, error: &anyhow::Error) {
     }
 }
 
-fn live<C, S, F, Fut>(service: &'static str, config: C, until_end: bool, run: F) -> anyhow::Result<ExitCode>
+fn live<C, S, F, Fut>(
+    service: &'static str,
+    config: C,
+    until_end: bool,
+    renewal: Option<Renewal>,
+    run: F,
+) -> anyhow::Result<ExitCode>
 where
     C: Config,
     S: Serialize + Send + 'static,
@@ -117,6 +132,7 @@ where
         ctx = ctx.with_drain(Drain::already());
     }
     guard(&common, &shutdown, &ctx.health, &ctx.metrics, &ctx.commands)?;
+    renewal.map(|renewal| renewal.watch(shutdown.clone())).transpose()?;
     tracing::info!(service, version = env!("CARGO_PKG_VERSION"), "starting");
     let result = runtime.block_on(tokio::spawn(run(ctx)));
     let result = result.unwrap_or_else(|error| match error.try_into_panic() {
@@ -131,7 +147,11 @@ where
         exporter.flush(LAST_STEPS);
     }
     runtime.shutdown_timeout(LAST_STEPS);
-    Ok(code)
+    // Asked again: a signal may have come since.
+    match shutdown.reason() {
+        Some(Reason::Renewed(_)) if code == ExitCode::SUCCESS => Err(renewal::begin_anew()),
+        _ => Ok(code),
+    }
 }
 
 fn finish<S: Serialize>(service: &str, result: anyhow::Result<S>, reason: Option<Reason>, until_end: bool) -> ExitCode {

@@ -18,6 +18,8 @@ pub enum Reason {
     Signal(&'static str),
     /// The named heartbeat was not heard for the stall timeout.
     Stalled(String),
+    /// These files with credentials have changed: the process begins anew.
+    Renewed(String),
     /// The program itself asked, and says why.
     Requested(String),
 }
@@ -27,6 +29,7 @@ impl fmt::Display for Reason {
         match self {
             Reason::Signal(name) => write!(f, "signal {name}"),
             Reason::Stalled(task) => write!(f, "the task `{task}` stalled"),
+            Reason::Renewed(files) => write!(f, "renewed credentials: {files}"),
             Reason::Requested(why) => f.write_str(why),
         }
     }
@@ -83,9 +86,16 @@ impl Shutdown {
         true
     }
 
-    /// Sets the shutdown. The first reason stays: what comes later is a consequence of it.
+    /// Sets the shutdown. The first reason stays: what comes later is a consequence of it. But what would begin anew ends
+    /// where it is told to.
     pub fn trigger(&self, reason: impl Into<Reason>) {
-        self.lock().get_or_insert(reason.into());
+        let (mut first, reason) = (self.lock(), reason.into());
+        if first.is_none()
+            || matches!((&*first, &reason), (Some(Reason::Renewed(_)), Reason::Signal(_) | Reason::Stalled(_)))
+        {
+            *first = Some(reason);
+        }
+        drop(first);
         self.0.token.cancel();
         self.0.changed.notify_all();
     }

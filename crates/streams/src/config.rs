@@ -295,6 +295,11 @@ impl KafkaConfig {
 }
 
 impl Security {
+    /// The files whose content clients read once, when they are made.
+    pub fn files(&self) -> Vec<&str> {
+        vec![&self.ca, &self.cert, &self.key]
+    }
+
     fn validate(&self) -> Result<(), String> {
         let sasl = matches!(self.protocol, Protocol::SaslPlaintext | Protocol::SaslSsl);
         let tls = matches!(self.protocol, Protocol::Ssl | Protocol::SaslSsl);

@@ -95,6 +95,10 @@ impl harness::Config for Config {
         &self.common
     }
 
+    fn credentials(&self) -> Vec<&str> {
+        self.kafka.security.files()
+    }
+
     fn validate(&self) -> Result<(), String> {
         self.kafka.validate()?;
         for (key, value) in

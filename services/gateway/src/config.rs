@@ -199,6 +199,10 @@ impl harness::Config for Config {
         &self.common
     }
 
+    fn credentials(&self) -> Vec<&str> {
+        self.kafka.security.files()
+    }
+
     fn validate(&self) -> Result<(), String> {
         self.kafka.validate()?;
         if self.topics().iter().any(|topic| topic.is_empty()) {

@@ -17,6 +17,8 @@ pub(super) struct Entry {
     /// `finflow.yaml: kafka.brokers`, `environment: FINFLOW_KAFKA__BROKERS`, `--brokers`.
     pub(super) origin: String,
     pub(super) secret: bool,
+    /// The file that the secret was read from.
+    pub(super) file: Option<String>,
 }
 
 impl Entry {
@@ -170,6 +172,9 @@ impl Layers {
             Ok(text) => {
                 let text = text.trim_end_matches(['\r', '\n']);
                 self.push(path, Value::from(text), None, origin, Kind::Secret);
+                if let Some(entry) = self.entries.last_mut() {
+                    entry.file = Some(file.to_owned());
+                }
             }
             Err(error) => self.problems.push(format!("{origin}: cannot read the secret from {file:?}: {error}")),
         }
@@ -182,7 +187,7 @@ impl Layers {
             let key = path.join(".");
             self.problems.push(format!("{origin}: `{key}` is given twice, as text and as a file"));
         }
-        self.entries.push(Entry { path, value, otherwise, origin: origin.to_owned(), secret });
+        self.entries.push(Entry { path, value, otherwise, origin: origin.to_owned(), secret, file: None });
     }
 
     fn unknown(&mut self, shape: &Shape, path: &[String], origin: &str, spell: impl Fn(&str) -> String) {

@@ -1,7 +1,7 @@
 //! Puts the layers together and says all that is wrong with them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 use figment::Figment;
@@ -23,6 +23,13 @@ pub fn load<C: Config>(service: &'static str, matches: &ArgMatches) -> Result<C,
 pub fn given<C: Config>(service: &'static str, matches: &ArgMatches) -> Result<BTreeSet<String>, ConfigError> {
     let environment = Environment::of_process().map_err(|problem| ConfigError { problems: vec![problem] })?;
     Ok(layered::<C>(service, matches, &environment)?.iter().map(Entry::key).collect())
+}
+
+/// The files that secrets of these settings are read from.
+pub(crate) fn secret_files<C: Config>(service: &'static str, matches: &ArgMatches) -> BTreeSet<PathBuf> {
+    let entries =
+        Environment::of_process().ok().and_then(|environment| layered::<C>(service, matches, &environment).ok());
+    entries.into_iter().flatten().filter_map(|entry| entry.file).map(PathBuf::from).collect()
 }
 
 pub(super) fn load_from<C: Config>(

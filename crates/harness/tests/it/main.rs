@@ -3,4 +3,5 @@
 mod config;
 mod life;
 mod process;
+mod renewal;
 mod traces;
