@@ -86,7 +86,7 @@ enum Step {
 }
 
 impl Reader {
-    /// `name` is what the brokers know it by; it needs no more rights than a group of that name.
+    /// `name` is what the brokers know it by; it needs no right to a group of that name.
     pub fn new(env: &Env, kafka: &KafkaConfig, name: &str) -> Result<Self> {
         let mut config = kafka.reader();
         config.set("group.id", name);
@@ -190,9 +190,10 @@ impl Reader {
         };
         match Code::from(code) {
             Code::AutoOffsetReset | Code::OffsetOutOfRange => Err(StreamError::OutOfRange(message.error_text())),
-            code @ (Code::TopicAuthorizationFailed | Code::GroupAuthorizationFailed) => {
+            code @ Code::TopicAuthorizationFailed => {
                 Err(StreamError::fatal("read", format!("{} ({code:?})", message.error_text())))
             }
+            // librdkafka looks for the coordinator of a group that has no part in this.
             code => {
                 tracing::debug!(?code, reason = message.error_text(), "reader error, librdkafka tries again");
                 Ok(false)

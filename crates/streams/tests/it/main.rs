@@ -6,5 +6,6 @@ mod dead_letters;
 mod kit;
 mod paused;
 mod producer;
+mod reader;
 mod simulation;
 mod stateful;
