@@ -2,8 +2,9 @@
 # acl.sh: every stage on a Kafka with TLS, SCRAM and ACLs, each as its own user of deploy/strimzi/users.yaml and with the rights of that
 # file: they are enough (the pipeline runs, its stages are ready, records reach S3), and each is needed (without any one of them its
 # stage does not work). Needs ../shared/stack and a `finflow` (FINFLOW_TEST_BIN; default: built here).
-#   acl.sh              both
-#   acl.sh enough       the first part alone
+# Renewed passwords and certificates are taken without a restart.
+#   acl.sh              all of it
+#   acl.sh enough       without taking rights away
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 stack=${FINFLOW_STACK:-../shared/stack}
@@ -21,7 +22,7 @@ certs=${FINFLOW_STACK_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/finflow-stack}/certs
 work=$(mktemp -d)
 declare -A pids=()
 say() { printf '%(%H:%M:%S)T  %s\n' -1 "$*" >&2; }
-die() { say "failed: $*"; for log in "$work"/*.log; do tail -n 3 "$log" >&2; done; exit 1; }
+die() { say "failed: $*"; [[ ! ${stage:-} ]] || curl -fsS "http://127.0.0.1:$(admin_port "$stage")/metrics" 2>/dev/null | grep -v "^#" | grep -v " 0$" >&2 || true; for log in "$work"/*.log; do tail -n 3 "$log" >&2; done; exit 1; }
 tool() { bash "$stack/kafka.sh" tool "$@"; }
 finish() {
   local stage
@@ -54,8 +55,10 @@ settings() { # stage
 admin: 127.0.0.1:$(admin_port "$1")
 kafka:
   brokers: $secure
-  security: {protocol: sasl_ssl, ca: $certs/ca.crt, username: finflow-$1, password: secret-of-$1}
+  security: {protocol: sasl_ssl, ca: $certs/ca.crt, username: finflow-$1, password_file: $work/$1.password}
+credentials_interval: 1s
 YAML
+  printf '%s' "secret-of-$1" >"$work/$1.password"
   case $1 in
     ingest) echo "feeds: ['synthetic:A01+A02+A03+A04?rate=200&disorder=0.05&delay_ms=20000&start=2024-01-01T00:00:00Z', 'csv:$work/bad.csv']"; echo 'speed: 1' ;;
     aggregate) echo 'windows: [1s]' ;;
@@ -75,6 +78,11 @@ stop() { # stage; its exit code
   wait "${pids[$1]}" || code=$?
   unset "pids[$1]"
   return "$code"
+}
+slay() { # stage: what it did since its last checkpoint is to be read back
+  kill -9 "${pids[$1]}" 2>/dev/null || true
+  wait "${pids[$1]}" 2>/dev/null || true
+  unset "pids[$1]"
 }
 value() { curl -fsS "http://127.0.0.1:$(admin_port "$1")/metrics" | awk -v name="$2" 'index($1, name) == 1 {sum += $2} END {printf "%d\n", sum}'; }
 ready() { curl -fsS -o /dev/null "http://127.0.0.1:$(admin_port "$1")/ready"; }
@@ -155,9 +163,9 @@ ssl.truststore.type=PEM
 ssl.truststore.location=$certs/ca.crt
 CONF
 }
-reads() { # user topic [password]: without a group, so that only the topic's right counts
+reads() { # user topic [password [partition]]: without a group, so that only the topic's right counts
   client "$1" "${3:-secret-of-$1}" >"$work/client.properties"
-  tool consume --bootstrap-server "$secure" --command-config "$work/client.properties" --topic "$2" --partition 0 --offset earliest \
+  tool consume --bootstrap-server "$secure" --command-config "$work/client.properties" --topic "$2" --partition "${4:-0}" --offset earliest \
     --max-messages 1 --timeout-ms 30000 >"$work/client.out" 2>&1
   cat "$work/client.out"
 }
@@ -166,7 +174,8 @@ writes() { # user topic
   echo '{}' | tool produce --bootstrap-server "$secure" --command-config "$work/client.properties" --topic "$2" \
     --command-property max.block.ms=8000 2>&1
 }
-[[ $(reads gateway aggregated-metrics) == *"Processed a total of 1 messages"* ]] || die "the gateway's user is refused what it may read: $(cat "$work/client.out")"
+# Where the four symbols are.
+[[ $(reads gateway aggregated-metrics secret-of-gateway 2) == *"Processed a total of 1 messages"* ]] || die "the gateway's user is refused what it may read: $(cat "$work/client.out")"
 [[ $(reads gateway aggregated-metrics wrong) == *SaslAuthenticationException* ]] || die "a wrong password is let in: $(cat "$work/client.out")"
 for pair in logger:price-alerts aggregate:price-alerts alert:raw-market-data ingest:aggregated-metrics store:finflow-aggregate-state gateway:finflow-leases; do
   [[ $(reads "${pair%%:*}" "${pair#*:}") == *TopicAuthorizationException* ]] || die "finflow-${pair%%:*} may read ${pair#*:}: $(cat "$work/client.out")"
@@ -177,6 +186,40 @@ for pair in logger:raw-market-data aggregate:raw-market-data alert:aggregated-me
 done
 say "refused: a wrong password, six topics to read and six to write"
 
+# Renewed credentials, as Strimzi renews them in the Secrets that pods mount: the process is the same and works with the new ones.
+renewed() { # stage: began anew and works, in the same process
+  grep -q 'renewed credentials' "$work/$1.log" && kill -0 "${pids[$1]}" && works "$1"
+}
+tool configs --bootstrap-server "$plain" --alter --entity-type users --entity-name finflow-logger \
+  --add-config 'SCRAM-SHA-512=[iterations=4096,password=renewed]' >/dev/null 2>&1 || die "the new password of the logger"
+printf renewed >"$work/logger.password"
+within 60 renewed logger || die "the logger does not work with its new password"
+[[ $(reads logger raw-market-data) == *SaslAuthenticationException* ]] || die "the old password of the logger is let in"
+say "renewed: a password, in the same process"
+
+# Mutual TLS: no password, the name is in the certificate. Then another certificate of that name.
+certificate() { # file: a new key and a certificate of finflow-logger by the authority of the brokers
+  openssl req -newkey rsa:2048 -nodes -subj /CN=finflow-logger-by-certificate -keyout "$1.key" -out "$1.csr" 2>/dev/null
+  openssl x509 -req -in "$1.csr" -CA "$certs/ca.crt" -CAkey "$certs/ca.key" -CAcreateserial -days 2 -out "$1.crt" 2>/dev/null
+}
+while read -r type name pattern operation; do
+  acl --add CN=finflow-logger-by-certificate "$type" "$name" "$pattern" "$operation"
+done < <(rights | awk '$1 == "finflow-logger" {print $2, $3, $4, $5}')
+stop logger || true
+certificate "$work/user"
+sed -i "s|brokers: .*|brokers: 127.0.0.1:$((port + 300))|; s|security: .*|security: {protocol: ssl, ca: $certs/ca.crt, cert: $work/user.crt, key: $work/user.key}|" "$work/logger.yaml"
+start logger
+within 60 works logger || die "the logger does not work with a certificate"
+certificate "$work/next"
+mv "$work/next.key" "$work/user.key"; mv "$work/next.crt" "$work/user.crt"
+within 60 renewed logger || die "the logger does not work with its new certificate"
+say "renewed: a certificate of mutual TLS, in the same process"
+stop logger || true
+settings logger
+printf renewed >"$work/logger.password"
+start logger
+within 60 works logger || die "the logger does not work with its password again"
+
 if [[ ${1:-} == enough ]]; then say "acl: all well"; exit; fi
 
 needed=0
@@ -185,7 +228,7 @@ while read -r user type name pattern operation; do
   [[ $stage != admin ]] || continue
   # Asked for the largest record, and only for a letter near it: what is missing is a warning and Kafka's default.
   [[ "$name $operation" != "dead-letter-queue DescribeConfigs" ]] || continue
-  stop "$stage" || true
+  if [[ $stage == ingest ]]; then slay ingest; else stop "$stage" || true; fi
   acl --remove "$user" "$type" "$name" "$pattern" "$operation"
   spoil "$stage"
   start "$stage"
