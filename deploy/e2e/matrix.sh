@@ -48,6 +48,7 @@ accepted "default" finflow
 accepted "all off" finflow -f "$chart/tests/all-off.yaml"
 accepted "all on" finflow -f "$chart/tests/all-on.yaml"
 accepted "certificates" finflow -f "$chart/tests/mtls.yaml"
+accepted "roles of IAM" finflow -f "$chart/tests/iam.yaml"
 for example in local eks gke; do accepted "values-$example" finflow -f "$chart/values-$example.yaml"; done
 accepted "all on, long name" "${long:0:53}" -f "$chart/tests/all-on.yaml"
 accepted "long nameOverride" finflow -f "$chart/tests/all-on.yaml" --set nameOverride="$long-$long"

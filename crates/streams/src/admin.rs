@@ -17,6 +17,7 @@ use crate::consumer::TopicPartition;
 use crate::env::Env;
 use crate::error::{Result, StreamError};
 use crate::logs::Logs;
+use crate::native::tokens::Kept;
 use crate::native::{describe, positions};
 use crate::topic::Spec;
 
@@ -55,7 +56,7 @@ pub struct Difference {
 }
 
 pub struct Admin {
-    client: AdminClient<Quiet>,
+    client: Kept<AdminClient<Quiet>>,
     kafka: KafkaConfig,
     env: Env,
 }
@@ -80,6 +81,7 @@ impl Admin {
         config.set("isolation.level", "read_uncommitted");
         let client = AdminClient::from_config_and_context(&config, Quiet(env.logs("admin")))
             .map_err(|error| bad_settings("admin client", error))?;
+        let client = Kept::new(kafka, client, |client| client.inner().native_ptr());
         Ok(Admin { client, kafka: kafka.clone(), env: env.clone() })
     }
 

@@ -51,6 +51,8 @@ pub struct Security {
     pub mechanism: Mechanism,
     pub username: String,
     pub password: Secret,
+    /// Region of the cluster, for `AWS_MSK_IAM`. Empty: `AWS_REGION`.
+    pub region: String,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +74,9 @@ pub enum Mechanism {
     #[default]
     #[serde(rename = "SCRAM-SHA-512")]
     ScramSha512,
+    /// The role that AWS IAM gives the process (Amazon MSK), by tokens of SASL OAUTHBEARER.
+    #[serde(rename = "AWS_MSK_IAM")]
+    AwsMskIam,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,9 +106,13 @@ pub const KAFKA_DOCS: &[(&str, &str)] = &[
     ("kafka.security.cert", "File with the client's certificate (PEM), for mutual TLS."),
     ("kafka.security.key", "File with the key of `cert` (PEM)."),
     ("kafka.security.key_password", "Password of `key`, if it has one; or key_password_file."),
-    ("kafka.security.mechanism", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."),
+    (
+        "kafka.security.mechanism",
+        "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, or AWS_MSK_IAM for the role of AWS IAM (no username, no password).",
+    ),
     ("kafka.security.username", "Name for SASL."),
     ("kafka.security.password", "Password for SASL; or password_file."),
+    ("kafka.security.region", "Region of the cluster, for AWS_MSK_IAM. Empty: AWS_REGION."),
     ("kafka.compression", "Codec of what is produced: none, snappy, gzip, lz4 or zstd."),
     ("kafka.client_id", "Who asks, in the brokers' logs and quotas. Empty: finflow-<service>."),
     (
@@ -295,6 +304,11 @@ impl KafkaConfig {
 }
 
 impl Security {
+    /// Where tokens of AWS IAM are for; `None` where they are not asked for.
+    pub(crate) fn iam_region(&self) -> Option<&str> {
+        (self.mechanism == Mechanism::AwsMskIam).then_some(&self.region)
+    }
+
     /// The files whose content clients read once, when they are made.
     pub fn files(&self) -> Vec<&str> {
         vec![&self.ca, &self.cert, &self.key]
@@ -303,7 +317,16 @@ impl Security {
     fn validate(&self) -> Result<(), String> {
         let sasl = matches!(self.protocol, Protocol::SaslPlaintext | Protocol::SaslSsl);
         let tls = matches!(self.protocol, Protocol::Ssl | Protocol::SaslSsl);
-        if sasl && (self.username.is_empty() || self.password.is_empty()) {
+        let iam = self.mechanism == Mechanism::AwsMskIam;
+        if iam && self.protocol != Protocol::SaslSsl {
+            return Err(
+                "kafka.security: AWS_MSK_IAM needs sasl_ssl as protocol: a token is as good as a password".to_owned()
+            );
+        }
+        if iam && !(self.username.is_empty() && self.password.is_empty()) {
+            return Err("kafka.security: username and password are of no use with AWS_MSK_IAM".to_owned());
+        }
+        if !iam && sasl && (self.username.is_empty() || self.password.is_empty()) {
             return Err("kafka.security: SASL needs both username and password".to_owned());
         }
         if !sasl && (!self.username.is_empty() || !self.password.is_empty()) {
@@ -340,10 +363,10 @@ impl Security {
             config.set("ssl.key.password", self.key_password.expose());
         }
         if matches!(self.protocol, Protocol::SaslPlaintext | Protocol::SaslSsl) {
-            config
-                .set("sasl.mechanism", self.mechanism.as_str())
-                .set("sasl.username", &self.username)
-                .set("sasl.password", self.password.expose());
+            config.set("sasl.mechanism", self.mechanism.as_str());
+        }
+        if !self.username.is_empty() {
+            config.set("sasl.username", &self.username).set("sasl.password", self.password.expose());
         }
     }
 }
@@ -365,6 +388,7 @@ impl Mechanism {
             Mechanism::Plain => "PLAIN",
             Mechanism::ScramSha256 => "SCRAM-SHA-256",
             Mechanism::ScramSha512 => "SCRAM-SHA-512",
+            Mechanism::AwsMskIam => "OAUTHBEARER",
         }
     }
 }

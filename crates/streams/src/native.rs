@@ -4,6 +4,7 @@
 //!   reads in batches and names the topic of an end-of-partition.
 //! - [`membership`]: who we were in the group at a given moment, for transactions.
 //! - [`describe`]: the id of a topic, which rdkafka 0.39 has no call for.
+//! - [`tokens`]: tokens of IAM for clients of Amazon MSK.
 //! - [`positions`]: what a group has committed, without a consumer made for the question.
 
 pub(crate) mod describe;
@@ -11,6 +12,7 @@ pub(crate) mod group;
 pub(crate) mod membership;
 pub(crate) mod message;
 pub(crate) mod positions;
+pub(crate) mod tokens;
 
 use std::ffi::CStr;
 use std::os::raw::c_char;

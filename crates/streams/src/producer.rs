@@ -16,6 +16,7 @@ use crate::config::{KafkaConfig, bad_settings};
 use crate::env::Env;
 use crate::error::{Result, StreamError};
 use crate::logs::Logs;
+use crate::native::tokens::Kept;
 
 /// What to send. `partition: None` lets the key decide, as Java's producers do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,7 +32,7 @@ pub struct Outgoing<'a> {
 /// Clones share one connection and its queue.
 #[derive(Clone)]
 pub struct Producer {
-    inner: Arc<BaseProducer<Deliveries>>,
+    inner: Arc<Kept<BaseProducer<Deliveries>>>,
     kafka: Arc<KafkaConfig>,
     env: Env,
 }
@@ -98,7 +99,9 @@ impl Producer {
     pub fn new(env: &Env, kafka: &KafkaConfig) -> Result<Self> {
         let config = kafka.producer("producer");
         let context = Deliveries::new(env, "producer");
-        let inner = config.create_with_context(context).map_err(|error| bad_settings("producer", error))?;
+        let inner: BaseProducer<_> =
+            config.create_with_context(context).map_err(|error| bad_settings("producer", error))?;
+        let inner = Kept::new(kafka, inner, |client| client.client().native_ptr());
         Ok(Producer { inner: Arc::new(inner), kafka: Arc::new(kafka.clone()), env: env.clone() })
     }
 

@@ -91,7 +91,7 @@ impl Reader {
         let mut config = kafka.reader();
         config.set("group.id", name);
         let logs = env.logs("reader");
-        let group = Group::new(&config, logs.clone()).map_err(|error| bad_settings("reader", error))?;
+        let group = Group::new(kafka, &config, logs.clone()).map_err(|error| bad_settings("reader", error))?;
         Ok(Reader {
             batch: Batch::default(),
             group,

@@ -100,10 +100,9 @@ fn only_streams_names_the_kafka_client() {
 }
 
 #[test]
-fn only_lake_names_the_aws_sdk() {
-    for name in ["aws_sdk_s3", "aws_sigv4"] {
-        only(name, &["crates/lake", "crates/devs3/tests", "services/store/tests"]);
-    }
+fn only_lake_and_msk_name_the_aws_sdk() {
+    only("aws_sdk_s3", &["crates/lake", "crates/devs3/tests", "services/store/tests"]);
+    only("aws_sigv4", &["crates/lake", "crates/msk"]);
 }
 
 #[test]

@@ -176,7 +176,7 @@ impl Drop for Consumer {
 
 pub(super) fn join(kafka: &KafkaConfig, options: &ConsumerOptions, logs: &Logs) -> Result<Group> {
     let config = kafka.group("consumer", &options.group);
-    let group = Group::new(&config, logs.clone()).map_err(|error| bad_settings("consumer", error))?;
+    let group = Group::new(kafka, &config, logs.clone()).map_err(|error| bad_settings("consumer", error))?;
     group.subscribe(&options.topics).map_err(|error| native("subscribe", error))?;
     Ok(group)
 }

@@ -22,7 +22,9 @@ use rdkafka_sys as sys;
 
 use super::membership::Membership;
 use super::message::Batch;
+use super::tokens::Kept;
 use super::{NativeError, text};
+use crate::config::KafkaConfig;
 use crate::consumer::TopicPartition;
 use crate::logs::Logs;
 
@@ -64,14 +66,14 @@ impl ClientContext for Notes {
 /// The consumer. Only one thread at a time may use it; it may be moved to another.
 pub(crate) struct Group {
     queue: *mut sys::rd_kafka_queue_t,
-    client: Client<Notes>,
+    client: Kept<Client<Notes>>,
 }
 
 // SAFETY: librdkafka's objects may be used from any thread; the callbacks share only `Notes`, which is Sync.
 unsafe impl Send for Group {}
 
 impl Group {
-    pub(crate) fn new(config: &ClientConfig, logs: Logs) -> Result<Group, KafkaError> {
+    pub(crate) fn new(kafka: &KafkaConfig, config: &ClientConfig, logs: Logs) -> Result<Group, KafkaError> {
         let native = config.create_native_config()?;
         // SAFETY: a fresh config. The callbacks get the opaque that `Client::new` sets: a pointer to its `Notes`, alive
         // as long as the client.
@@ -91,6 +93,7 @@ impl Group {
         if queue.is_null() {
             return Err(KafkaError::ClientCreation("the consumer has no queue: is group.id set?".to_owned()));
         }
+        let client = Kept::new(kafka, client, Client::native_ptr);
         Ok(Group { queue, client })
     }
 

@@ -20,6 +20,7 @@ use crate::dead_letters::{Letter, Room, native as native_headers};
 use crate::env::Env;
 use crate::error::{Result, StreamError};
 use crate::logs::Logs;
+use crate::native::tokens::Kept;
 use crate::native::{self, membership::Membership};
 
 /// How long one call may block before the loop's heartbeat is due.
@@ -45,13 +46,15 @@ pub enum Failure {
 }
 
 pub(super) struct Transactions {
-    producer: BaseProducer<Deliveries>,
+    producer: Client,
     room: Room,
     env: Env,
     kafka: KafkaConfig,
     id: String,
     timeout: Duration,
 }
+
+type Client = Kept<BaseProducer<Deliveries>>;
 
 struct Deliveries {
     logs: Logs,
@@ -304,7 +307,7 @@ fn is_stale(code: Code) -> bool {
     matches!(code, Code::IllegalGeneration | Code::UnknownMemberId | Code::RebalanceInProgress | Code::StaleMemberEpoch)
 }
 
-fn connect(env: &Env, kafka: &KafkaConfig, id: &str, timeout: Duration) -> Result<BaseProducer<Deliveries>> {
+fn connect(env: &Env, kafka: &KafkaConfig, id: &str, timeout: Duration) -> Result<Client> {
     let mut config = kafka.producer("transactions");
     config
         .set("transactional.id", id)
@@ -325,8 +328,9 @@ fn connect(env: &Env, kafka: &KafkaConfig, id: &str, timeout: Duration) -> Resul
         first_failure: std::sync::Mutex::default(),
         too_large: std::sync::Mutex::default(),
     };
-    let producer: BaseProducer<Deliveries> =
+    let client: BaseProducer<Deliveries> =
         config.create_with_context(context).map_err(|error| bad_settings("transactional producer", error))?;
+    let producer = Kept::new(kafka, client, |client| client.client().native_ptr());
     let mut said = false;
     loop {
         let answer: KafkaResult<()> = producer.init_transactions(STEP);

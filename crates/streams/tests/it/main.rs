@@ -3,6 +3,7 @@
 mod admin;
 mod consumer;
 mod dead_letters;
+mod iam;
 mod kit;
 mod paused;
 mod producer;

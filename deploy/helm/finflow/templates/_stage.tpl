@@ -45,12 +45,15 @@
 {{- $kafka := dict -}}
 {{- $auth := $values.kafka.auth -}}
 {{- if ne $auth "none" -}}
-{{- $security := dict "protocol" (ternary "sasl_ssl" "ssl" (eq $auth "scram")) -}}
+{{- $security := dict "protocol" (ternary "sasl_ssl" "ssl" (has $auth (list "scram" "iam"))) -}}
 {{- if $values.kafka.caSecret }}{{ $_ := set $security "ca" "/secrets/kafka-ca/ca.crt" }}{{ end -}}
 {{- if eq $auth "scram" -}}
 {{- $_ := set $security "mechanism" "SCRAM-SHA-512" -}}
 {{- $_ := set $security "username" (include "finflow.kafkaSecret" .) -}}
 {{- $_ := set $security "password_file" "/secrets/kafka-user/password" -}}
+{{- else if eq $auth "iam" -}}
+{{- $_ := set $security "mechanism" "AWS_MSK_IAM" -}}
+{{- $_ := set $security "region" $values.kafka.region -}}
 {{- else if eq $auth "mtls" -}}
 {{- $_ := set $security "cert" "/secrets/kafka-user/user.crt" -}}
 {{- $_ := set $security "key" "/secrets/kafka-user/user.key" -}}
