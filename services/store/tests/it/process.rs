@@ -50,6 +50,7 @@ pub fn command(world: &World, endpoint: &str, group: &str) -> Command {
     let options = serde_json::to_string(&config.kafka.librdkafka).expect("a map of strings");
     let settings = [
         format!("kafka.librdkafka={options}"),
+        format!("kafka.group_protocol={}", serde_json::json!(config.kafka.group_protocol).as_str().expect("a text")),
         format!("metrics={}", config.metrics),
         format!("alerts={}", config.alerts),
         format!("dead_letters={}", config.dead_letters),

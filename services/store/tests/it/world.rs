@@ -55,7 +55,12 @@ impl World {
             ..Config::default()
         };
         // A killed member is missed soon; the group must not make a test wait for half a minute.
-        config.kafka.librdkafka.insert("session.timeout.ms".to_owned(), "6000".to_owned());
+        if std::env::var("FINFLOW_TEST_GROUP_PROTOCOL").is_ok_and(|protocol| protocol == "consumer") {
+            // The broker says how long a session is.
+            config.kafka.group_protocol = streams::GroupProtocol::Consumer;
+        } else {
+            config.kafka.librdkafka.insert("session.timeout.ms".to_owned(), "6000".to_owned());
+        }
         let topics = [&config.input, &config.metrics, &config.alerts, &config.dead_letters];
         for (topic, partitions) in topics.into_iter().zip(partitions) {
             brokers.create(topic, partitions);
