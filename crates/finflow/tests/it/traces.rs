@@ -1,26 +1,40 @@
-//! A trace goes from the line of a file to the alert, through every stage and the records between them.
+//! A trace goes from the line of a file to the alert and to S3, through every stage and the records between them.
+//!
+//! `FINFLOW_TEST_OTLP` names a real collector, and `FINFLOW_TEST_OTLP_OUT` the file of JSON lines that it writes.
 
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use harness::Shutdown;
-use serde_json::json;
+use serde_json::{Value, json};
 use streams::{Env, KafkaConfig, OwnedRecord, topic};
 use testkit::S3;
 
 use crate::finflow::finflow;
 
-/// Takes what is sent and never answers. The protobuf inside is not compressed, so texts and ids can be seen in it.
 struct Collector {
     endpoint: String,
-    connections: Arc<Mutex<Vec<Vec<u8>>>>,
+    received: Received,
+}
+
+enum Received {
+    /// By one that takes what is sent and never answers. The protobuf inside is not compressed, so texts and ids can be seen in it.
+    Bytes(Arc<Mutex<Vec<Vec<u8>>>>),
+    /// By a real one.
+    File(String),
 }
 
 impl Collector {
     fn start() -> Collector {
+        if let Ok(endpoint) = std::env::var("FINFLOW_TEST_OTLP") {
+            let file =
+                std::env::var("FINFLOW_TEST_OTLP_OUT").expect("FINFLOW_TEST_OTLP_OUT goes with FINFLOW_TEST_OTLP");
+            return Collector { endpoint, received: Received::File(file) };
+        }
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         let connections = Arc::new(Mutex::new(Vec::new()));
@@ -37,16 +51,42 @@ impl Collector {
                 });
             }
         });
-        Collector { endpoint, connections }
+        Collector { endpoint, received: Received::Bytes(connections) }
     }
 
-    /// The stage has sent a span of this name with these bytes in it.
-    fn has(&self, stage: &str, span: &str, bytes: &[u8]) -> bool {
-        let holds = |all: &Vec<u8>, part: &[u8]| all.windows(part.len()).any(|found| found == part);
-        let parts = [format!("finflow-{stage}").into_bytes(), span.into(), bytes.to_vec()];
-        let connections = self.connections.lock().expect("no panic");
-        connections.iter().any(|all| parts.iter().all(|part| holds(all, part)))
+    /// The stage has sent a span of this name with this id in it: its own, its trace's, or that of a parent or a link.
+    fn has(&self, stage: &str, span: &str, id: &str) -> bool {
+        let service = format!("finflow-{stage}");
+        match &self.received {
+            Received::Bytes(connections) => {
+                let holds = |all: &Vec<u8>, part: &[u8]| all.windows(part.len()).any(|found| found == part);
+                let parts = [service.into_bytes(), span.into(), bytes(id)];
+                let connections = connections.lock().expect("no panic");
+                connections.iter().any(|all| parts.iter().all(|part| holds(all, part)))
+            }
+            // It writes a moment later.
+            Received::File(file) => testkit::eventually(Duration::from_secs(30), "the collector has it", || {
+                let text = std::fs::read_to_string(file).unwrap_or_default();
+                let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+                lines
+                    .flat_map(|line| spans(&line, &service, span))
+                    .any(|span| span.to_string().contains(id))
+                    .then_some(true)
+            }),
+        }
     }
+}
+
+/// The spans of a service and a name in a line of a collector's file.
+fn spans(line: &Value, service: &str, name: &str) -> Vec<Value> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let of_service = |resource: &Value| {
+        let attributes = list(&resource["resource"]["attributes"]);
+        attributes.iter().any(|at| at["key"] == "service.name" && at["value"]["stringValue"] == service)
+    };
+    let resources = list(&line["resourceSpans"]).into_iter().filter(of_service);
+    let scopes = resources.flat_map(|resource| list(&resource["scopeSpans"]));
+    scopes.flat_map(|scope| list(&scope["spans"])).filter(|span| span["name"] == name).collect()
 }
 
 /// Three trades in three windows of a minute.
@@ -130,12 +170,12 @@ fn a_trace_goes_from_the_file_to_the_alert() {
     for (stage, span, (_, ids)) in
         [("ingest", "produce", &trades), ("aggregate", "transaction", &metrics), ("alert", "transaction", &alerts)]
     {
-        assert!(ids.iter().all(|id| collector.has(stage, span, &bytes(id))), "{stage}: {ids:?}");
+        assert!(ids.iter().all(|id| collector.has(stage, span, id)), "{stage}: {ids:?}");
     }
     // The alerts and what is stored come of both, the one a parent and the other a link.
     for trace in &metrics.0 {
-        assert!(collector.has("alert", "transaction", &bytes(trace)), "{trace}");
-        assert!(collector.has("store", "store", &bytes(trace)), "{trace}");
+        assert!(collector.has("alert", "transaction", trace), "{trace}");
+        assert!(collector.has("store", "store", trace), "{trace}");
     }
 }
 
