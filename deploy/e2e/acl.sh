@@ -232,6 +232,7 @@ while read -r user type name pattern operation; do
   acl --remove "$user" "$type" "$name" "$pattern" "$operation"
   spoil "$stage"
   start "$stage"
+  say "without $user $type $name $operation"
   if within "$patience" works "$stage"; then die "$stage works without $operation on the $type $name: take the right out of $users"; fi
   acl --add "$user" "$type" "$name" "$pattern" "$operation"
   needed=$((needed + 1))

@@ -1,6 +1,6 @@
 //! Reads partitions without a group: from an offset on, to the end and further. Commits nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -114,6 +114,12 @@ impl Reader {
         Ok(())
     }
 
+    /// What is being read, for messages.
+    fn topics(&self) -> String {
+        let topics: BTreeSet<&str> = self.assigned.iter().map(|cursor| &*cursor.partition.topic).collect();
+        topics.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
     /// The partitions of a topic; none if there is no such topic.
     pub fn partitions(&self, topic: &str) -> Result<Vec<TopicPartition>> {
         let answer = self.group.client().fetch_metadata(Some(topic), ASK);
@@ -191,7 +197,7 @@ impl Reader {
         match Code::from(code) {
             Code::AutoOffsetReset | Code::OffsetOutOfRange => Err(StreamError::OutOfRange(message.error_text())),
             code @ Code::TopicAuthorizationFailed => {
-                Err(StreamError::fatal("read", format!("{} ({code:?})", message.error_text())))
+                Err(StreamError::fatal(format!("read {}", self.topics()), format!("{} ({code:?})", message.error_text())))
             }
             // librdkafka looks for the coordinator of a group that has no part in this.
             code => {
