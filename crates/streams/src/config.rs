@@ -337,7 +337,8 @@ impl Security {
         if self.cert.is_empty() != self.key.is_empty() {
             return Err("kafka.security: cert and key belong together, one of them is missing".to_owned());
         }
-        if !tls && !(self.ca.is_empty() && self.cert.is_empty()) {
+        let names_files = !self.ca.is_empty() || !self.cert.is_empty();
+        if !tls && names_files {
             return Err("kafka.security: ca, cert and key are of no use without ssl or sasl_ssl as \
                         kafka.security.protocol"
                 .to_owned());

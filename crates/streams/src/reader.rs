@@ -196,9 +196,10 @@ impl Reader {
         };
         match Code::from(code) {
             Code::AutoOffsetReset | Code::OffsetOutOfRange => Err(StreamError::OutOfRange(message.error_text())),
-            code @ Code::TopicAuthorizationFailed => {
-                Err(StreamError::fatal(format!("read {}", self.topics()), format!("{} ({code:?})", message.error_text())))
-            }
+            code @ Code::TopicAuthorizationFailed => Err(StreamError::fatal(
+                format!("read {}", self.topics()),
+                format!("{} ({code:?})", message.error_text()),
+            )),
             // librdkafka looks for the coordinator of a group that has no part in this.
             code => {
                 tracing::debug!(?code, reason = message.error_text(), "reader error, librdkafka tries again");

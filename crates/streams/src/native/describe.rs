@@ -1,7 +1,6 @@
 //! The id of a topic and its number of partitions. A topic that is deleted and made again has the same name and other records: only its id tells.
 
 use std::ffi::CString;
-use std::ptr;
 use std::time::Duration;
 
 use rdkafka_sys as sys;
@@ -94,7 +93,7 @@ pub(super) struct Guard<T>(pub(super) *mut T, pub(super) unsafe extern "C" fn(*m
 
 impl<T> Drop for Guard<T> {
     fn drop(&mut self) {
-        if self.0 != ptr::null_mut() {
+        if !self.0.is_null() {
             // SAFETY: made for this guard alone, by the matching constructor.
             unsafe { (self.1)(self.0) };
         }

@@ -66,13 +66,16 @@ struct Found<P> {
     read: u64,
 }
 
+/// By partition.
+type AllRestored<S> = BTreeMap<i32, Restored<<S as Stage>::Part>>;
+
 impl Restorer<'_> {
     pub(super) fn restore<S: Stage, W: World>(
         &self,
         world: &mut W,
         stage: &mut S,
         partitions: &[TopicPartition],
-    ) -> anyhow::Result<Result<BTreeMap<i32, Restored<S::Part>>, Refusal>> {
+    ) -> anyhow::Result<Result<AllRestored<S>, Refusal>> {
         let started = world.now();
         let Some(committed) = self.committed(world, partitions)? else { return Ok(Err(Refusal::Interrupted)) };
         let committed: BTreeMap<i32, Option<i64>> = partitions.iter().map(|tp| tp.partition).zip(committed).collect();

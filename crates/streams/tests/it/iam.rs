@@ -41,7 +41,7 @@ fn serve(mut stream: TcpStream, proofs: &Sender<(String, String)>) -> Option<()>
             17 => {
                 mechanism = String::from_utf8_lossy(&body[2..]).into_owned();
                 answer.extend([0, 0, 0, 0, 0, 1]);
-                answer.extend(&body[..]);
+                answer.extend(body);
             }
             // SaslAuthenticate: bytes with their length.
             36 => {

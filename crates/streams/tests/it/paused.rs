@@ -16,13 +16,13 @@ fn paused_partitions_stand_still_and_seek_goes_back() {
     let tp = TopicPartition::new(topic.as_str(), 0);
     let mut consumer = Consumer::new(&kit.env, &kit.kafka, ConsumerOptions::new(unique("g"), [&topic])).unwrap();
     join(&mut consumer);
-    consumer.pause(&[tp.clone()]).unwrap();
+    consumer.pause(std::slice::from_ref(&tp)).unwrap();
     kit.send(&topic, None, &numbers(0..5));
     let paused = Instant::now();
     while paused.elapsed() < Duration::from_millis(700) {
         assert!(!matches!(consumer.poll(TURN).unwrap(), Polled::Record(_)), "paused");
     }
-    consumer.resume(&[tp.clone()]).unwrap();
+    consumer.resume(std::slice::from_ref(&tp)).unwrap();
     let five = |consumer: &mut Consumer| {
         let mut offsets = Vec::new();
         eventually(LONG, "five records", || {
