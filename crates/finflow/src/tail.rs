@@ -34,7 +34,7 @@ fn run(args: &TailArgs, env: &Env, kafka: &KafkaConfig) -> anyhow::Result<()> {
     let mut left = args.max.unwrap_or(u64::MAX);
     let mut open: Vec<bool> = ends.iter().map(|(low, high)| low < high).collect();
     let mut out = io::stdout().lock();
-    while left > 0 && !shutdown.is_set() && !(args.until_end && !open.contains(&true)) {
+    while left > 0 && !shutdown.is_set() && (!args.until_end || open.contains(&true)) {
         match consumer.poll(TURN)? {
             Polled::Record(record) => {
                 let end = ends.get(record.partition as usize).map_or(i64::MAX, |(_, high)| *high);
