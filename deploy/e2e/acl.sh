@@ -62,7 +62,8 @@ YAML
   case $1 in
     ingest) echo "feeds: ['synthetic:A01+A02+A03+A04?rate=200&disorder=0.05&delay_ms=20000&start=2024-01-01T00:00:00Z', 'csv:$work/bad.csv']"; echo 'speed: 1' ;;
     aggregate) echo 'windows: [1s]' ;;
-    alert) echo 'rules: [{name: any, symbols: "*", window: 1s, metric: close, above: 0}]' ;;
+    # Up and down all the time: an alert that has fired is silent until it is resolved.
+    alert) echo 'rules: [{name: any, symbols: "*", window: 1s, metric: change_pct, above: 0}]' ;;
     store) echo "s3: {endpoint: 'http://127.0.0.1:${MINIO_PORT:-19000}'}"; echo 'rotate: {interval: 1s, rows: 1000}' ;;
     logger) echo 'lines_per_second: 0'; echo 'commit_interval: 1s' ;;
     gateway) echo 'http: 127.0.0.1:19380' ;;
