@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use harness::SystemClock;
-use ingest::live::{LiveFeed, probe};
+use ingest::Feed;
+use ingest::live::poll::look;
+use ingest::live::{LiveFeed, PollFeed, probe};
 use ingest::venues::{self, Continuity, Limits};
 use serde_json::json;
 
@@ -46,6 +48,25 @@ fn list(args: &FeedsListArgs) -> ExitCode {
         println!("  limits   {}", allowed(limits));
         println!("  gaps     {}", gaps(limits));
     }
+    for name in venues::poll::NAMES {
+        let venue = venues::poll::of(name).expect("every listed name is known");
+        let limits = venue.limits();
+        let key = format!("{}.api_key", limits.keys_of);
+        let rates: Vec<String> = limits.rates.iter().map(ToString::to_string).collect();
+        if args.json {
+            let row = json!({
+                "name": name, "address": limits.address, "keys": [key], "symbols": limits.symbols, "reads": limits.reads,
+                "requests": rates, "every_seconds": limits.every.as_secs(),
+            });
+            println!("{row}");
+            continue;
+        }
+        println!("{name}");
+        println!("  key      {key}");
+        println!("  symbols  such as {}", limits.symbols.join(" "));
+        println!("  reads    {}, by asking again and again", limits.reads.join(", "));
+        println!("  limits   {} requests", rates.join(", "));
+    }
     ExitCode::SUCCESS
 }
 
@@ -81,18 +102,29 @@ fn gaps(limits: &Limits) -> &'static str {
     }
 }
 
+/// What is looked at.
+enum Checked {
+    Streamed(Box<LiveFeed>),
+    Polled(PollFeed),
+}
+
 /// The feed as ingest would read it, keys and all; what is wrong with it is wrong usage.
-fn prepare(args: &FeedsCheckArgs) -> anyhow::Result<(ingest::Config, LiveFeed)> {
+fn prepare(args: &FeedsCheckArgs) -> anyhow::Result<(ingest::Config, Checked)> {
     let words = args.set.iter().flat_map(|pair| ["--set".to_owned(), pair.clone()]).collect();
     // Any feed: one must be named for the settings to be whole.
     let own = vec![("feeds", "synthetic:".to_owned())];
     let settings = Settings { file: args.config.as_deref(), own, words, ..Settings::default() };
     let config = settings.load::<ingest::Config>("ingest")?.config;
-    let feed = probe::feed(&args.feed, &args.symbol, &config).map_err(|problem| anyhow!(problem))?;
-    Ok((config, feed))
+    let polled = args.feed.parse::<Feed>().is_ok_and(|feed| feed.is_polled());
+    let feed = if polled {
+        look::feed(&args.feed, &args.symbol, &config).map(Checked::Polled)
+    } else {
+        probe::feed(&args.feed, &args.symbol, &config).map(|feed| Checked::Streamed(Box::new(feed)))
+    };
+    Ok((config, feed.map_err(|problem| anyhow!(problem))?))
 }
 
-fn check(args: &FeedsCheckArgs, config: &ingest::Config, feed: &LiveFeed) -> ExitCode {
+fn check(args: &FeedsCheckArgs, config: &ingest::Config, feed: &Checked) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")
     {
         Ok(runtime) => runtime,
@@ -101,8 +133,20 @@ fn check(args: &FeedsCheckArgs, config: &ingest::Config, feed: &LiveFeed) -> Exi
             return ExitCode::FAILURE;
         }
     };
-    let mut tell = |step: probe::Step| println!("ok      {step}");
-    match runtime.block_on(probe::look(feed, config, Arc::new(SystemClock), *args.deadline, &mut tell)) {
+    let looked = match feed {
+        Checked::Streamed(feed) => {
+            let mut tell = |step: probe::Step| println!("ok      {step}");
+            runtime.block_on(probe::look(feed, config, Arc::new(SystemClock), *args.deadline, &mut tell))
+        }
+        Checked::Polled(feed) => {
+            let mut tell = |outcome: Result<String, String>| match outcome {
+                Ok(found) => println!("ok      {found}"),
+                Err(why) => println!("failed  {why}"),
+            };
+            runtime.block_on(look::look(feed, &SystemClock, *args.deadline, &mut tell))
+        }
+    };
+    match looked {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             println!("failed  {problem}");

@@ -33,3 +33,4 @@ pub use metrics::{Bars, ClosedBy, Input, Metrics, Quality, Reasons, Undefined, V
 pub use price::{Price, Quantity, QuantityError};
 pub use span::Span;
 pub use wide::Wide;
+pub use zone::{new_york_to_utc, utc_to_new_york};

@@ -46,6 +46,18 @@ impl Zone {
     }
 }
 
+/// The instant at which the clocks of New York show `local`, both in nanoseconds since 1970: what a vendor means who writes its
+/// times without an offset. Of an hour that is shown twice it is the first; one that is skipped is read as of before the change.
+pub fn new_york_to_utc(local: i64) -> i64 {
+    let summer = local.saturating_add(4 * HOUR);
+    if Zone::NewYork.east(summer) == -4 * HOUR { summer } else { local.saturating_add(5 * HOUR) }
+}
+
+/// What the clocks of New York show at an instant, both in nanoseconds since 1970.
+pub fn utc_to_new_york(time: i64) -> i64 {
+    time.saturating_add(Zone::NewYork.east(time))
+}
+
 /// The days since 1970 on which daylight saving time begins and ends.
 fn summer(year: i64) -> (i64, i64) {
     let from = match year {
@@ -90,5 +102,24 @@ mod tests {
             years += 1;
         }
         assert_eq!(years, 68);
+    }
+
+    #[test]
+    fn local_times_are_read_as_the_clocks_show_them() {
+        let utc = |local: &str| crate::time::rfc3339(new_york_to_utc(crate::time::parse_rfc3339(local).unwrap()));
+        for (local, expected) in [
+            ("2017-12-18T14:56:00Z", "2017-12-18T19:56:00Z"),
+            ("2024-07-01T09:30:00Z", "2024-07-01T13:30:00Z"),
+            // Before, at and after the spring change; 02:30 is skipped.
+            ("2024-03-10T01:59:00Z", "2024-03-10T06:59:00Z"),
+            ("2024-03-10T02:30:00Z", "2024-03-10T07:30:00Z"),
+            ("2024-03-10T03:00:00Z", "2024-03-10T07:00:00Z"),
+            // 01:30 is shown twice in autumn.
+            ("2024-11-03T01:30:00Z", "2024-11-03T05:30:00Z"),
+            ("2024-11-03T02:00:00Z", "2024-11-03T07:00:00Z"),
+        ] {
+            assert_eq!(utc(local), expected, "{local}");
+        }
+        assert_eq!(utc_to_new_york(new_york_to_utc(1_700_000_000_000_000_000)), 1_700_000_000_000_000_000);
     }
 }

@@ -4,8 +4,9 @@
 //! read: those of a connection that was closed in peace, or on which the client has spoken since. It greets, asks for keys,
 //! acknowledges, repeats snapshots and heartbeats, and enforces one connection per key, as each venue does; it can refuse
 //! handshakes, answer late or with a refusal, cut with or without a close frame, go silent with the socket open, lose,
-//! double and overtake messages. [`script`] makes seeded histories of all that.
+//! double and overtake messages. [`polled`] are those that are asked by REST alone. [`script`] makes seeded histories of all that.
 
+pub mod polled;
 mod rest;
 pub mod script;
 mod server;

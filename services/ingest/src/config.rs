@@ -36,6 +36,7 @@ pub struct Config {
     pub finnhub: Key,
     pub massive: Key,
     pub alpaca: KeyPair,
+    pub alphavantage: Key,
 }
 
 /// How live connections are kept.
@@ -165,6 +166,7 @@ const DOCS: &[(&str, &str)] = &[
     ("massive.api_key", "Key of Massive (Polygon)."),
     ("alpaca.api_key", "Key of Alpaca."),
     ("alpaca.api_secret", "The secret that belongs to it."),
+    ("alphavantage.api_key", "Key of Alpha Vantage."),
 ];
 
 impl Default for Config {
@@ -192,6 +194,7 @@ impl Default for Config {
             finnhub: Key::default(),
             massive: Key::default(),
             alpaca: KeyPair::default(),
+            alphavantage: Key::default(),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! to `raw-market-data`, keyed by symbol; what cannot be read goes to `dead-letter-queue` with its file, line and reason,
 //! and the rest goes on. Keeps checkpoints in `finflow-leases`.
 //!
-//! Or reads venues over their WebSockets ([`live`]): what the venue delivered is in Kafka once, and what it did not deliver
+//! Or reads venues over their WebSockets or by REST ([`live`]): what the venue delivered is in Kafka once, and what it did not deliver
 //! is said in `gap` records. One process reads either live feeds or files.
 //!
 //! Guarantee for files: every event of a feed is in Kafka once, whatever interrupts the process ([`resume`] says how), as long as
@@ -40,6 +40,7 @@ pub mod sources;
 mod spec;
 mod start;
 mod summary;
+mod taken;
 mod times;
 pub mod venues;
 mod writer;

@@ -4,6 +4,8 @@
 //! its symbols. What they find goes through a bounded queue ([`queue`]) to one thread ([`pipeline`]) that writes to Kafka.
 //! A line never waits for Kafka: what does not fit into the queue is dropped, and said to be.
 //!
+//! Venues without a socket are asked again and again ([`poll`]), by a task per feed.
+//!
 //! Where the venue gives trades of the past, one more task per feed ([`backfill`]) fills the gaps that its lines declare.
 //!
 //! A checkpoint in `finflow-leases` holds what each symbol's stream came to ([`memory`]). A restart reads it, and what was
@@ -15,6 +17,7 @@ pub(crate) mod judge;
 mod line;
 mod memory;
 mod pipeline;
+pub mod poll;
 pub mod probe;
 mod queue;
 mod rest;
@@ -36,7 +39,10 @@ use crate::summary::Summary;
 use self::backfill::{Backfill, Wanted};
 pub use self::feed::LiveFeed;
 use self::line::Line;
+use self::memory::Named;
 use self::pipeline::Pipeline;
+pub use self::poll::PollFeed;
+use self::poll::Poller;
 use self::queue::Queue;
 use self::rest::Rest;
 use self::symbols::Symbols;
@@ -46,7 +52,9 @@ pub fn check(config: &Config) -> Result<(), String> {
     if !config.feeds.iter().all(Feed::is_live) {
         return Err("live feeds and files cannot be read by one process: start one for each".to_owned());
     }
-    config.feeds.iter().try_for_each(|feed| LiveFeed::of(feed, config).map(drop))
+    config.feeds.iter().try_for_each(|feed| {
+        if feed.is_polled() { PollFeed::of(feed, config).map(drop) } else { LiveFeed::of(feed, config).map(drop) }
+    })
 }
 
 /// For connections with TLS. Somebody else in this process may have chosen already.
@@ -87,10 +95,16 @@ fn backfill(
 /// Reads the venues until the shutdown (or the drain: a live feed has no end of its own).
 pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
     install_tls();
+    let (polled, streamed): (Vec<&Feed>, Vec<&Feed>) = ctx.config.feeds.iter().partition(|feed| feed.is_polled());
     let feeds: Result<Vec<LiveFeed>, String> =
-        ctx.config.feeds.iter().map(|feed| LiveFeed::of(feed, &ctx.config)).collect();
-    let feeds = Arc::new(feeds.map_err(anyhow::Error::msg)?);
-    let metrics = Metrics::new(&ctx.metrics, feeds.iter().map(|feed| feed.name.as_str()));
+        streamed.into_iter().map(|feed| LiveFeed::of(feed, &ctx.config)).collect();
+    let feeds = feeds.map_err(anyhow::Error::msg)?;
+    let polled: Result<Vec<PollFeed>, String> =
+        polled.into_iter().map(|feed| PollFeed::of(feed, &ctx.config)).collect();
+    let polled = polled.map_err(anyhow::Error::msg)?;
+    // A feed's number is its place among these.
+    let named: Vec<Named> = feeds.iter().map(LiveFeed::named).chain(polled.iter().map(PollFeed::named)).collect();
+    let metrics = Metrics::new(&ctx.metrics, named.iter().map(|feed| feed.name.as_str()));
     let queue = Arc::new(Queue::new(usize::try_from(ctx.config.live.memory.bytes()).unwrap_or(usize::MAX)));
     let changing: Vec<Arc<Symbols>> =
         (0..).zip(feeds.iter()).map(|(index, feed)| Arc::new(Symbols::new(feed, metrics.of(index)))).collect();
@@ -101,8 +115,8 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
     let ready = ctx.health.latch("reading");
     let (started, restored) = tokio::sync::oneshot::channel();
     let writer = ctx.thread("live", {
-        let (ctx, feeds, queue, metrics) = (ctx.clone(), feeds.clone(), queue.clone(), metrics.clone());
-        move || match Pipeline::start(ctx, feeds, queue, metrics)? {
+        let (ctx, queue, metrics) = (ctx.clone(), queue.clone(), metrics.clone());
+        move || match Pipeline::start(ctx, named, queue, metrics)? {
             Some(pipeline) => pipeline.run(started),
             None => Ok(Summary::default()),
         }
@@ -124,11 +138,17 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
                 wanted
             });
             for (number, part) in feed.lines().into_iter().enumerate() {
-                let line = Line::new(&ctx, index, feed, part, &restored[index], queue.clone(), metrics.of(index));
+                let line =
+                    Line::new(&ctx, index, feed, part, &restored[index].symbols, queue.clone(), metrics.of(index));
                 let line =
                     line.told_by(changing[index].of_line(number)).filled_by(wanted.clone()).recorded(&ctx, number)?;
                 running.spawn(line.run(ctx.shutdown.clone(), ctx.drain.clone()));
             }
+        }
+        for (index, feed) in (feeds.len()..).zip(polled) {
+            let taken = restored[index].taken.clone();
+            let poller = Poller::new(&ctx, index, feed, taken, queue.clone(), metrics.of(index))?;
+            running.spawn(poller.run(ctx.shutdown.clone(), ctx.drain.clone()));
         }
         while let Some(ended) = running.join_next().await {
             if let Err(error) = ended {

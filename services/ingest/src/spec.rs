@@ -113,7 +113,7 @@ pub enum Format {
     Frames,
     /// A seeded random market.
     Synthetic,
-    /// A venue, over its WebSocket; the path is its name.
+    /// A venue, over its WebSocket or by REST; the path is its name.
     Live,
 }
 
@@ -183,7 +183,7 @@ impl std::str::FromStr for Feed {
 /// A venue's name alone is its live feed, unless a file is called so.
 fn names_a_venue(text: &str) -> bool {
     let name = text.split('?').next().unwrap_or_default();
-    venues::NAMES.contains(&name) && !Path::new(name).exists()
+    (venues::NAMES.contains(&name) || venues::poll::NAMES.contains(&name)) && !Path::new(name).exists()
 }
 
 impl Feed {
@@ -229,6 +229,11 @@ impl Feed {
 
     pub fn is_live(&self) -> bool {
         self.format == Some(Format::Live)
+    }
+
+    /// A live feed that is asked for again and again.
+    pub fn is_polled(&self) -> bool {
+        self.is_live() && venues::poll::NAMES.contains(&self.path.as_str())
     }
 
     /// The file's name without its folder.

@@ -220,6 +220,21 @@ fn days(text: &[u8]) -> Option<i64> {
     civil(small(&text[..4])?, small(&text[5..7])?, small(&text[8..])?)
 }
 
+/// `YYYYMMDDTHHMMSS`, UTC.
+pub fn compact(text: &[u8]) -> Option<i64> {
+    if text.len() != 15 || text[8] != b'T' {
+        return None;
+    }
+    let days = civil(small(&text[..4])?, small(&text[4..6])?, small(&text[6..8])?)?;
+    at(days, small(&text[9..11])?, small(&text[11..13])?, small(&text[13..])?, 0, 0)
+}
+
+/// An instant as `YYYYMMDDTHHMM`, UTC: the minute it is in.
+pub fn compact_minute(ns: i64) -> String {
+    let text = market::time::rfc3339(ns);
+    text.bytes().filter(|byte| !b"-:".contains(byte)).take(13).map(char::from).collect()
+}
+
 /// RFC 3339 with any number of fraction digits.
 pub fn rfc3339(text: &[u8]) -> Option<i64> {
     let (day, clock) = (text.get(..10)?, text.get(10..)?);

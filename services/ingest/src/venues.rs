@@ -5,12 +5,13 @@
 //! is missing, [`crate::live`] drives both.
 //!
 //! A new venue is a folder with `messages` (its words), `decode` (words to events) and `subscribe` (symbols to words), a
-//! file with its [`Limits`], and a line in [`of`].
+//! file with its [`Limits`], and a line in [`of`]. One that is asked by REST again and again is a [`poll::Poll`].
 //!
 //! **Invariant:** no frame makes a decoder panic, and a bad trade in a frame takes none of the others with it.
 
 pub mod advanced;
 pub mod alpaca;
+pub mod alphavantage;
 pub mod binance;
 pub mod coinbase;
 pub mod finnhub;
@@ -19,6 +20,7 @@ mod json;
 pub mod kraken;
 mod limits;
 pub mod massive;
+pub mod poll;
 
 #[cfg(test)]
 mod tests;

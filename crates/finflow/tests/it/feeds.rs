@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
+use testkit::venues::polled::{FakePolled, KEY, Polled};
 use testkit::venues::{FakeVenue, Kind};
 use tokio::runtime::Runtime;
 
@@ -57,10 +58,11 @@ fn every_venue_is_listed_with_what_it_needs() {
     let rows: Vec<Value> =
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect();
     let names: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
-    assert_eq!(names, ingest::venues::NAMES);
+    assert_eq!(names, [&ingest::venues::NAMES[..], &ingest::venues::poll::NAMES[..]].concat());
     let row = |name: &str| rows.iter().find(|row| row["name"] == name).expect("it is listed");
     assert_eq!(row("alpaca")["keys"], serde_json::json!(["alpaca.api_key", "alpaca.api_secret"]));
     assert_eq!((&row("finnhub")["connections_per_key"], &row("finnhub")["most_symbols"]), (&1.into(), &50.into()));
+    assert_eq!(row("finnhub_rest")["keys"], serde_json::json!(["finnhub.api_key"]));
     assert_eq!((&row("binance")["sends"], &row("binance")["keys"]), (&"4/1s".into(), &serde_json::json!([])));
     let plain = text(&command(&["feeds"]).output().expect("finflow starts").stdout);
     for needle in ["massive\n  key      massive.api_key\n", "such as KRAKEN:BTC/USD", "one connection per key"] {
@@ -198,4 +200,23 @@ fn what_cannot_be_tried_is_wrong_usage() {
     let output = output.expect("finflow starts");
     let said = text(&output.stderr);
     assert!(output.status.code() == Some(2) && said.contains("set `finnhub.api_key`"), "{said}");
+}
+
+#[test]
+fn a_polled_venue_is_asked_once_for_each_thing_and_the_key_is_not_shown() {
+    let runtime = runtime();
+    let venue = runtime.block_on(FakePolled::start(Polled::AlphaVantage));
+    venue.quote("MSFT", "101.5", 1_700_000_000_000_000_000);
+    venue.instead(200, &format!(r#"{{"Information":"Your key {KEY} may ask 25 requests per day."}}"#));
+    let feed = format!("alphavantage?url={}&rate=100/1s", venue.url());
+    let mut command = command(&["feeds", "check", &feed, "--symbol", "MSFT"]);
+    let output = command.env("FINFLOW_ALPHAVANTAGE__API_KEY", KEY).output().expect("finflow starts");
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}{}", text(&output.stderr));
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[0], "failed  intraday of MSFT: Your key *** may ask 25 requests per day.");
+    assert!(lines[1].starts_with("ok      quote of MSFT: 1 items, the newest of 2023-11-14T21:00:00Z"), "{said}");
+    assert!(lines[2].starts_with("ok      news of MSFT: 0 items, after"), "{said}");
+    assert_eq!(lines[3], "failed  1 of 3 requests were not answered");
+    assert_eq!(venue.requests().len(), 3);
 }

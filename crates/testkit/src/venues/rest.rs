@@ -76,21 +76,20 @@ pub async fn serve(venue: FakeVenue, listener: TcpListener) {
     }
 }
 
-/// One request per connection.
-async fn answer(venue: FakeVenue, mut socket: TcpStream) {
+/// Line and headers of a request. One per connection.
+pub(super) async fn head(socket: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match socket.read_u8().await {
             Ok(byte) if head.len() < 16_384 => head.push(byte),
-            _ => return,
+            _ => return None,
         }
     }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
-    while venue.lock().rest.held {
-        tokio::time::sleep(HELD).await;
-    }
-    let Some((status, body)) = respond(&venue, &path) else { return };
+    Some(String::from_utf8_lossy(&head).into_owned())
+}
+
+/// The answer to it; 429 says that one second is to be waited.
+pub(super) async fn reply(socket: &mut TcpStream, status: u16, body: &str) {
     let wait = if status == 429 { "retry-after: 1\r\n" } else { "" };
     let text = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{wait}connection: close\r\n\r\n{body}",
@@ -98,6 +97,16 @@ async fn answer(venue: FakeVenue, mut socket: TcpStream) {
     );
     socket.write_all(text.as_bytes()).await.ok();
     socket.shutdown().await.ok();
+}
+
+async fn answer(venue: FakeVenue, mut socket: TcpStream) {
+    let Some(head) = head(&mut socket).await else { return };
+    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    while venue.lock().rest.held {
+        tokio::time::sleep(HELD).await;
+    }
+    let Some((status, body)) = respond(&venue, &path) else { return };
+    reply(&mut socket, status, &body).await;
 }
 
 fn respond(venue: &FakeVenue, path: &str) -> Option<(u16, String)> {
@@ -121,7 +130,7 @@ fn number(path: &str, name: &str) -> Option<u64> {
     text(path, name)?.parse().ok()
 }
 
-fn text<'a>(path: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(path: &'a str, name: &str) -> Option<&'a str> {
     let query = path.split_once('?')?.1;
     query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }

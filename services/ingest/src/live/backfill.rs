@@ -97,7 +97,7 @@ impl Backfill {
             }
             let before = gap.ids.len();
             let at = place.unwrap_or_else(|| self.history.begin(&gap.wanted.missing));
-            let wait = match self.rest.get(&self.history.request(&gap.wanted.missing, at)).await {
+            let wait = match self.rest.get(&self.history.request(&gap.wanted.missing, at), None).await {
                 Answer::Page(page) => match self.page(&mut gap, at, &page).await {
                     None => return (gap.ids.len() as u64, "the feed has ended".to_owned()),
                     Some(Ok(Some(next))) => {
@@ -118,7 +118,7 @@ impl Backfill {
                     why = said;
                     wait
                 }
-                Answer::Never(said) => return (gap.ids.len() as u64, said),
+                Answer::Never(said) | Answer::Unauthorized(said) => return (gap.ids.len() as u64, said),
             };
             // From the first that is missing now.
             place = None;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::memory::Named;
 use super::symbols;
 use crate::config::Config;
 use crate::spec::Feed;
@@ -28,7 +29,10 @@ impl LiveFeed {
     /// The error is a sentence that names the problem and what to do.
     pub fn of(feed: &Feed, config: &Config) -> Result<LiveFeed, String> {
         let wrong = |what: String| format!("feed `{}`: {what}", feed.name);
-        let unknown = || wrong(format!("there is no venue `{}`: use one of {}", feed.path, venues::NAMES.join(", ")));
+        let unknown = || {
+            let names = [&venues::NAMES[..], &venues::poll::NAMES[..]].concat().join(", ");
+            wrong(format!("there is no venue `{}`: use one of {names}", feed.path))
+        };
         let venue = venues::of(&feed.path).ok_or_else(unknown)?;
         let mut limits = *venue.limits();
         let mut address = limits.address.to_owned();
@@ -128,9 +132,8 @@ impl LiveFeed {
         venues::of(self.limits.name).expect("it was found by this name")
     }
 
-    /// Header `source`.
-    pub fn label(&self) -> String {
-        format!("live:{}", self.name)
+    pub(super) fn named(&self) -> Named {
+        Named { name: self.name.clone(), address: self.address.clone(), continuity: Some(self.limits.continuity) }
     }
 
     /// Each part is what one connection may have.
@@ -140,13 +143,13 @@ impl LiveFeed {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration: harness::Duration = serde_json::from_value(text.into()).map_err(|error| error.to_string())?;
     if duration.is_zero() { Err("must be above 0".to_owned()) } else { Ok(*duration) }
 }
 
 /// `10/1m`.
-fn rate(text: &str) -> Result<Rate, String> {
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
     let form = || "not of the form `10/1m`".to_owned();
     let (burst, per) = text.split_once('/').ok_or_else(form)?;
     let burst = burst.parse().ok().filter(|burst| *burst > 0).ok_or_else(form)?;
@@ -171,7 +174,7 @@ mod tests {
         let changed =
             of("k=kraken?symbols=KRAKEN:SOL/USD&url=ws://127.0.0.1:1&silence=300ms&life=2s&connects=7/1m&sends=3/1s")
                 .unwrap();
-        assert_eq!((changed.name.as_str(), changed.label().as_str()), ("k", "live:k"));
+        assert_eq!((changed.name.as_str(), changed.named().label().as_str()), ("k", "live:k"));
         assert_eq!((changed.limits.silence.as_millis(), changed.limits.life.unwrap().as_secs()), (300, 2));
         assert_eq!(changed.limits.connects, Rate::new(7, Duration::from_secs(60)));
         let rest = |spec: &str| of(spec).unwrap().rest.map(|(address, _)| address);

@@ -11,10 +11,11 @@ use market::Event;
 use serde::{Deserialize, Serialize};
 use streams::{Admin, Env, KafkaConfig, StreamError, header};
 
-use super::feed::LiveFeed;
 use crate::coverage::{Coverage, Patience, Saved};
 use crate::recover::{self, Places};
 use crate::resume::{Ends, FeedId};
+use crate::taken::Taken;
+use crate::venues::Continuity;
 
 /// The partitions must have stood still for so long: the last records of a killed process may still be on their way.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -28,8 +29,92 @@ pub struct Checkpoint {
     /// The process stopped in peace: nothing of it is on its way any more.
     pub clean: bool,
     pub symbols: BTreeMap<String, Saved>,
+    /// Of a polled venue.
+    #[serde(skip_serializing_if = "Taken::is_empty")]
+    pub taken: Taken,
     pub topics: BTreeMap<String, Ends>,
     pub written: i64,
+}
+
+/// A feed as its records are told and remembered.
+pub struct Named {
+    pub name: String,
+    /// Without a key in it.
+    pub address: String,
+    /// `None`: it is polled.
+    pub continuity: Option<Continuity>,
+}
+
+impl Named {
+    /// Header `source`.
+    pub fn label(&self) -> String {
+        format!("live:{}", self.name)
+    }
+
+    fn key(&self) -> String {
+        FeedId::live(&self.name).key()
+    }
+}
+
+/// What is in Kafka of a feed, or on its way there.
+pub enum Memory {
+    Streamed(Coverage),
+    Polled(Taken),
+}
+
+/// What a feed goes on from.
+#[derive(Clone, Debug, Default)]
+pub struct Stood {
+    pub symbols: BTreeMap<String, Saved>,
+    pub taken: Taken,
+}
+
+impl Memory {
+    /// That only remembers.
+    fn of(feed: &Named) -> Memory {
+        match feed.continuity {
+            Some(continuity) => Memory::Streamed(Coverage::new(continuity, Patience::default())),
+            None => Memory::Polled(Taken::default()),
+        }
+    }
+
+    fn take_saved(&mut self, checkpoint: &Checkpoint) {
+        match self {
+            Memory::Streamed(coverage) => coverage.take_saved(&checkpoint.symbols),
+            Memory::Polled(taken) => *taken = checkpoint.taken.clone(),
+        }
+    }
+
+    /// Remembers a record that is in Kafka, or will be before the next checkpoint.
+    pub fn fold(&mut self, event: &Event) {
+        match (self, event) {
+            (Memory::Streamed(coverage), Event::Trade(trade)) => coverage.written(trade),
+            (Memory::Streamed(coverage), Event::Gap(gap)) => coverage.said(gap),
+            (Memory::Streamed(_), _) => {}
+            (Memory::Polled(taken), event) => taken.note(event),
+        }
+    }
+
+    /// The same of a dead letter.
+    pub fn fold_bad(&mut self, text: &[u8]) {
+        if let Memory::Polled(taken) = self {
+            taken.note_bad(text);
+        }
+    }
+
+    /// An id that is no trade's.
+    pub fn used(&mut self, symbol: &str, id: u64, time: i64) {
+        if let Memory::Streamed(coverage) = self {
+            coverage.used(symbol, id, time, 0);
+        }
+    }
+
+    pub fn save(&self) -> Stood {
+        match self {
+            Memory::Streamed(coverage) => Stood { symbols: coverage.save(), taken: Taken::default() },
+            Memory::Polled(taken) => Stood { symbols: BTreeMap::new(), taken: taken.clone() },
+        }
+    }
 }
 
 /// What the records of each feed come to; empty for one that never ran.
@@ -38,14 +123,14 @@ pub fn restore(
     kafka: &KafkaConfig,
     admin: &Admin,
     places: &Places,
-    feeds: &[LiveFeed],
-) -> streams::Result<Vec<Coverage>> {
-    let keys: Vec<String> = feeds.iter().map(|feed| FeedId::live(&feed.name).key()).collect();
+    feeds: &[Named],
+) -> streams::Result<Vec<Memory>> {
+    let keys: Vec<String> = feeds.iter().map(Named::key).collect();
     let checkpoints = checkpoints(env, kafka, places, &keys)?;
-    let mut known: Vec<Coverage> = feeds.iter().map(folded).collect();
-    for (coverage, key) in known.iter_mut().zip(&keys) {
+    let mut known: Vec<Memory> = feeds.iter().map(Memory::of).collect();
+    for (memory, key) in known.iter_mut().zip(&keys) {
         if let Some(checkpoint) = checkpoints.get(key) {
-            coverage.take_saved(&checkpoint.symbols);
+            memory.take_saved(checkpoint);
         }
     }
     let labels: BTreeMap<String, usize> = (0..).zip(feeds).map(|(index, feed)| (feed.label(), index)).collect();
@@ -63,7 +148,7 @@ pub fn restore(
                 if let Some(index) = label.and_then(|label| labels.get(label))
                     && let Some(Ok(event)) = record.value.map(Event::decode)
                 {
-                    fold(&mut known[*index], &event);
+                    known[*index].fold(&event);
                 }
             })?;
         }
@@ -74,20 +159,6 @@ pub fn restore(
         if env.shutdown.wait_timeout(SETTLE) {
             return Err(StreamError::Stopped("looking for the last records of a live feed".to_owned()));
         }
-    }
-}
-
-/// A coverage that only remembers.
-fn folded(feed: &LiveFeed) -> Coverage {
-    Coverage::new(feed.limits.continuity, Patience::default())
-}
-
-/// Remembers a record that is in Kafka, or will be before the next checkpoint.
-pub fn fold(coverage: &mut Coverage, event: &Event) {
-    match event {
-        Event::Trade(trade) => coverage.written(trade),
-        Event::Gap(gap) => coverage.said(gap),
-        _ => {}
     }
 }
 

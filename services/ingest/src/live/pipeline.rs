@@ -1,6 +1,6 @@
 //! The thread that writes what the lines have found, and keeps the checkpoint. The only place that waits for Kafka.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,9 @@ use market::Event;
 use streams::{Admin, DeadLetters, Env, Outgoing, Producer, StreamError, header};
 use tokio::sync::oneshot;
 
-use super::feed::LiveFeed;
-use super::memory::{self, Checkpoint};
+use super::memory::{self, Checkpoint, Memory, Named, Stood};
 use super::queue::{Entry, Item, Queue};
 use crate::config::Config;
-use crate::coverage::{Coverage, Saved};
 use crate::observe;
 use crate::observe::live::Metrics;
 use crate::recover::{self, Places};
@@ -31,26 +29,26 @@ pub struct Pipeline {
     env: Env,
     admin: Admin,
     places: Places,
-    feeds: Arc<Vec<LiveFeed>>,
+    feeds: Vec<Named>,
     queue: Arc<Queue>,
     metrics: Metrics,
     writer: Writer,
     /// What is in Kafka of each feed, or on its way there.
-    known: Vec<Coverage>,
+    known: Vec<Memory>,
     written: u64,
     /// What `written` was at the last checkpoint.
     checkpointed: Option<u64>,
     summary: Summary,
 }
 
-/// What the lines go on from, per feed and symbol.
-pub type Restored = Vec<BTreeMap<String, Saved>>;
+/// What the feeds go on from.
+pub type Restored = Vec<Stood>;
 
 impl Pipeline {
     /// Waits for Kafka, and finds out where each symbol stood.
     pub fn start(
         ctx: Context<Config>,
-        feeds: Arc<Vec<LiveFeed>>,
+        feeds: Vec<Named>,
         queue: Arc<Queue>,
         metrics: Metrics,
     ) -> anyhow::Result<Option<Pipeline>> {
@@ -118,7 +116,7 @@ impl Pipeline {
                 return Err(StreamError::Stopped("writing the first checkpoint".to_owned()));
             }
         }
-        started.send(self.known.iter().map(Coverage::save).collect()).ok();
+        started.send(self.known.iter().map(Memory::save).collect()).ok();
         let mut due = Instant::now() + *self.ctx.config.checkpoint_every;
         let mut batch = VecDeque::new();
         while self.queue.take(&mut batch, TURN) {
@@ -154,7 +152,7 @@ impl Pipeline {
                 let partition = self.writer.partition_of(&event);
                 match self.writer.event(&event, partition, origin)? {
                     Ok(()) => {
-                        memory::fold(&mut self.known[entry.feed], &event);
+                        self.known[entry.feed].fold(&event);
                         self.count(&event, partition);
                     }
                     Err(bad) => {
@@ -165,8 +163,11 @@ impl Pipeline {
                     }
                 }
             }
-            Item::Bad(text, bad) => self.bad(&text, &bad, entry.feed, origin)?,
-            Item::Used { symbol, id, time } => self.known[entry.feed].used(&symbol, id, time, 0),
+            Item::Bad(text, bad) => {
+                self.known[entry.feed].fold_bad(&text);
+                self.bad(&text, &bad, entry.feed, origin)?;
+            }
+            Item::Used { symbol, id, time } => self.known[entry.feed].used(&symbol, id, time),
         }
         self.written += 1;
         Ok(())
@@ -204,11 +205,13 @@ impl Pipeline {
             Err(error) => return Err(error),
         };
         for (feed, known) in self.feeds.iter().zip(&self.known) {
+            let Stood { symbols, taken } = known.save();
             let checkpoint = Checkpoint {
                 version: 1,
                 feed: feed.name.clone(),
                 clean,
-                symbols: known.save(),
+                symbols,
+                taken,
                 topics: topics.clone(),
                 written: self.env.clock.now_ns(),
             };

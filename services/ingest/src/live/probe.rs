@@ -74,7 +74,7 @@ fn seconds(duration: Duration) -> String {
 pub fn feed(text: &str, symbols: &[String], config: &Config) -> Result<LiveFeed, String> {
     let mut feed: Feed = text.parse()?;
     if !feed.is_live() {
-        let names = crate::venues::NAMES.join(", ");
+        let names = [&crate::venues::NAMES[..], &crate::venues::poll::NAMES[..]].concat().join(", ");
         return Err(format!("`{text}` is no live venue: use one of {names}"));
     }
     if !symbols.is_empty() {

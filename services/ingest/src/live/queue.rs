@@ -94,6 +94,18 @@ impl Queue {
         0
     }
 
+    /// Takes it if there is room, or nothing else waits; else gives it back, and nothing is lost.
+    pub fn offer(&self, entry: Entry) -> Result<(), Box<Entry>> {
+        let mut state = self.lock();
+        if state.bytes + entry.bytes() > self.most && !state.entries.is_empty() {
+            return Err(Box::new(entry));
+        }
+        state.settle();
+        state.add(entry);
+        self.filled.notify_one();
+        Ok(())
+    }
+
     /// Everything that is there, once something is, or after `timeout`. `false`: closed, and nothing is left.
     pub fn take(&self, batch: &mut VecDeque<Entry>, timeout: Duration) -> bool {
         let state = self.lock();

@@ -25,6 +25,8 @@ pub enum Answer {
     Later(String, Option<Duration>),
     /// The next try would be answered in the same way.
     Never(String),
+    /// The key is wrong, or there is none.
+    Unauthorized(String),
 }
 
 pub struct Rest {
@@ -48,21 +50,24 @@ impl Rest {
         Ok(Rest { client, address: address.trim_end_matches('/').to_owned(), deadline })
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
-        match tokio::time::timeout(self.deadline, self.ask(path)).await {
+    /// Asks once. What it answers of a failure does not hold the path, in which there may be a key.
+    pub async fn get(&self, path: &str, header: Option<&(&'static str, String)>) -> Answer {
+        match tokio::time::timeout(self.deadline, self.ask(path, header)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => Answer::Later(format!("{}: {error:#}", self.address), None),
             Err(_) => Answer::Later(format!("{} did not answer within {:?}", self.address, self.deadline), None),
         }
     }
 
-    async fn ask(&self, path: &str) -> anyhow::Result<Answer> {
-        let request = Request::get(format!("{}{path}", self.address))
+    async fn ask(&self, path: &str, header: Option<&(&'static str, String)>) -> anyhow::Result<Answer> {
+        let mut request = Request::get(format!("{}{path}", self.address))
             // Without a name of a client Coinbase answers with 400.
             .header("user-agent", concat!("finflow/", env!("CARGO_PKG_VERSION")))
-            .header("accept", "application/json")
-            .body(Empty::new())
-            .context("write the request")?;
+            .header("accept", "application/json");
+        if let Some((name, value)) = header {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Empty::new()).context("write the request")?;
         let response = self.client.request(request).await.context("ask")?;
         let status = response.status();
         let retry = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
@@ -80,6 +85,7 @@ fn judge(status: StatusCode, retry: Option<Duration>, body: Bytes) -> Answer {
     let said = format!("HTTP {}: {}", status.as_u16(), shown.trim());
     match status.as_u16() {
         // 418 is how Binance says that an address which went on after 429 is banned for a while.
+        401 => Answer::Unauthorized(said),
         408 | 418 | 425 | 429 | 500.. => Answer::Later(said, retry),
         _ => Answer::Never(said),
     }
@@ -99,7 +105,8 @@ mod tests {
             let said = format!("HTTP {status}: busy");
             assert_eq!(judge(status, "busy\n"), Answer::Later(said, Some(Duration::from_secs(7))));
         }
-        for status in [400, 401, 403, 404, 451] {
+        assert_eq!(judge(401, "no key"), Answer::Unauthorized("HTTP 401: no key".to_owned()));
+        for status in [400, 403, 404, 451] {
             assert_eq!(judge(status, "no"), Answer::Never(format!("HTTP {status}: no")));
         }
     }

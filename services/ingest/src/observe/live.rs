@@ -6,6 +6,7 @@ use market::{Event, GapCause, Kind};
 
 use super::reasons;
 use crate::sources::IGNORED;
+use crate::venues::poll::Refusal;
 
 /// Why a connection ends.
 const ENDS: [&str; 9] =
@@ -25,6 +26,7 @@ pub struct Metrics {
     dropped: IntCounterVec,
     backfills: IntCounterVec,
     backfilled: IntCounterVec,
+    requests: IntCounterVec,
     symbols_changed: IntCounterVec,
     symbols_refused: IntCounterVec,
     recorded: IntCounterVec,
@@ -58,6 +60,7 @@ pub struct FeedMetrics {
     ended: IntCounterVec,
     gaps: IntCounterVec,
     backfills: IntCounterVec,
+    requests: IntCounterVec,
 }
 
 impl Metrics {
@@ -69,7 +72,10 @@ impl Metrics {
             names.iter().flat_map(|name| words.iter().map(move |word| vec![name.as_str(), word])).collect()
         };
         let causes: Vec<&'static str> = GapCause::ALL.iter().map(|cause| cause.as_str()).collect();
+        let outcomes: Vec<&'static str> = std::iter::once("taken").chain(Refusal::OUTCOMES).collect();
         let (ends, causes, backfills) = (with(&ENDS), with(&causes), with(&BACKFILLS));
+        let outcomes = with(&outcomes);
+        let outcomes: Vec<&[&str]> = outcomes.iter().map(Vec::as_slice).collect();
         let backfills: Vec<&[&str]> = backfills.iter().map(Vec::as_slice).collect();
         let ends: Vec<&[&str]> = ends.iter().map(Vec::as_slice).collect();
         let causes: Vec<&[&str]> = causes.iter().map(Vec::as_slice).collect();
@@ -77,7 +83,7 @@ impl Metrics {
         let reasons: Vec<[&str; 1]> = reasons().into_iter().map(|reason| [reason]).collect();
         let counters = |name: &str, help: &str| registry.counters(name, help, &["feed"], &each);
         Metrics {
-            frames: counters("feed_frames_total", "Frames read from live venues."),
+            frames: counters("feed_frames_total", "Frames read from live venues; answers, of polled ones."),
             ended: registry.counters(
                 "feed_connections_ended_total",
                 "Connections to live venues that ended, by reason.",
@@ -90,7 +96,10 @@ impl Metrics {
                 &["feed", "cause"],
                 &causes,
             ),
-            duplicates: counters("feed_duplicates_total", "Trades that had come before, told by their ids."),
+            duplicates: counters(
+                "feed_duplicates_total",
+                "Trades that had come before, told by their ids; of polled venues anything that had.",
+            ),
             before: counters("feed_earlier_trades_total", "Trades of before the first subscription, not written."),
             dropped: counters("feed_dropped_events_total", "Events dropped since Kafka was away for too long."),
             backfills: registry.counters(
@@ -100,6 +109,12 @@ impl Metrics {
                 &backfills,
             ),
             backfilled: counters("feed_backfilled_trades_total", "Trades fetched by REST that filled a gap."),
+            requests: registry.counters(
+                "feed_requests_total",
+                "Requests to polled venues, by what they answered.",
+                &["feed", "outcome"],
+                &outcomes,
+            ),
             symbols_changed: counters("feed_symbol_changes_total", "Changes of a feed's symbols while it ran."),
             symbols_refused: counters(
                 "feed_symbol_changes_refused_total",
@@ -112,7 +127,7 @@ impl Metrics {
             ),
             unserved: registry.gauges(
                 "feed_unserved_symbols",
-                "Symbols that are wanted and not served at the moment.",
+                "Symbols that are wanted and not served at the moment; requests, of polled venues.",
                 &["feed"],
                 &each,
             ),
@@ -165,6 +180,7 @@ impl Metrics {
             ended: self.ended.clone(),
             gaps: self.gaps.clone(),
             backfills: self.backfills.clone(),
+            requests: self.requests.clone(),
             name,
         }
     }
@@ -192,6 +208,11 @@ impl FeedMetrics {
 
     pub fn backfill(&self, outcome: &str) {
         self.backfills.with_label_values(&[self.name.as_str(), outcome]).inc();
+    }
+
+    /// A polled venue has answered.
+    pub fn answered(&self, outcome: &str) {
+        self.requests.with_label_values(&[self.name.as_str(), outcome]).inc();
     }
 
     pub fn gap(&self, cause: GapCause) {

@@ -5,6 +5,7 @@
 
 pub mod decode;
 pub mod messages;
+pub mod rest;
 mod subscribe;
 
 use std::time::Duration;

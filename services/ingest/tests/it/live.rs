@@ -107,6 +107,10 @@ impl Drop for Killed {
 
 /// The process itself, so that it can be killed.
 pub fn process(bed: &Bed, feed: &str, more: &[&str]) -> Child {
+    command(bed, feed, more).spawn().expect("ingest starts")
+}
+
+pub fn command(bed: &Bed, feed: &str, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ingest"));
     let settings = [
         ("kafka.brokers", bed.kafka.brokers.as_str()),
@@ -120,12 +124,13 @@ pub fn process(bed: &Bed, feed: &str, more: &[&str]) -> Child {
         ("live.quiet", "150ms"),
         ("log.level", "error"),
     ];
-    command.args(["--feed", feed, "--admin", "off"]).args(more);
+    command.args(["--feed", feed, "--admin", "off"]);
     command.args(settings.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]));
+    command.args(more);
     // Not on the command line, where every user of the machine would see it.
     command.env("FINFLOW_FINNHUB__API_KEY", "k");
     command.current_dir(bed.dir.path()).stdout(Stdio::null()).stderr(Stdio::inherit());
-    command.spawn().expect("ingest starts")
+    command
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod histories;
 mod live;
 mod outage;
 mod pace;
+mod polled;
 mod real_data;
 mod recording;
 mod replay;

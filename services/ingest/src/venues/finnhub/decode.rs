@@ -56,25 +56,29 @@ fn trade(item: &[u8], received: i64) -> Result<Trade, Bad> {
 }
 
 /// One event per symbol that the item is about.
-fn news(item: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
-    let item: messages::News = read(item)?;
-    let time = digits(item.datetime);
-    let event_time = times::count(time, 1_000_000_000).ok_or_else(|| Bad::time("datetime", time))?;
-    let news_id = id("id", item.id)?;
-    for symbol in item.related.split(',').map(str::trim).filter(|symbol| !symbol.is_empty()) {
-        heard.found.recorded.get_or_insert(event_time);
-        heard.found.events.push(Event::News(News {
-            symbol: symbol.to_owned(),
-            news_id: news_id.clone(),
-            publisher: item.source.as_deref().map(str::to_owned),
-            headline: item.headline.to_string(),
-            summary: item.summary.as_deref().map(str::to_owned),
-            url: item.url.as_deref().map(str::to_owned),
-            sentiment: None,
-            relevance: None,
-            event_time,
-            receive_time: Some(received),
-        }));
+fn news(text: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
+    let news: messages::News = read(text)?;
+    for symbol in news.related.split(',').map(str::trim).filter(|symbol| !symbol.is_empty()) {
+        let event = item(&news, symbol, received)?;
+        heard.found.recorded.get_or_insert(event.event_time);
+        heard.found.events.push(Event::News(event));
     }
     if heard.found.events.is_empty() { heard.found.ignore("other") } else { Ok(()) }
+}
+
+/// The item as news of one symbol.
+pub fn item(item: &messages::News, symbol: &str, received: i64) -> Result<News, Bad> {
+    let time = digits(item.datetime);
+    Ok(News {
+        symbol: symbol.to_owned(),
+        news_id: id("id", item.id)?,
+        publisher: item.source.as_deref().map(str::to_owned),
+        headline: item.headline.to_string(),
+        summary: item.summary.as_deref().map(str::to_owned),
+        url: item.url.as_deref().map(str::to_owned),
+        sentiment: None,
+        relevance: None,
+        event_time: times::count(time, 1_000_000_000).ok_or_else(|| Bad::time("datetime", time))?,
+        receive_time: Some(received),
+    })
 }

@@ -49,3 +49,12 @@ pub struct News<'a> {
     #[serde(borrow)]
     pub url: Option<Text<'a>>,
 }
+
+/// `{"c":261.74,"d":1.2,"dp":0.46,"h":263.31,"l":260.68,"o":261.07,"pc":259.45,"t":1582641000}`: `c` is the price, `t` in seconds.
+#[derive(Deserialize)]
+pub struct Quote<'a> {
+    #[serde(borrow)]
+    pub c: &'a RawValue,
+    #[serde(borrow)]
+    pub t: &'a RawValue,
+}
