@@ -230,6 +230,8 @@ pub struct News {
     pub url: Option<String>,
     /// −1 (bad for the symbol) to 1 (good), where someone scored it.
     pub sentiment: Option<Decimal>,
+    /// Who or what scored it: the vendor, or the method.
+    pub scored_by: Option<String>,
     /// 0 to 1: how much the item is about this symbol.
     pub relevance: Option<Decimal>,
     pub event_time: i64,

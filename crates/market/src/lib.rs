@@ -29,7 +29,7 @@ pub use codec::{DecodeError, EventRef, Reason, TradeRef};
 pub use decimal::{Decimal, NumberError};
 pub use event::{Bar, Cancel, Correction, Event, Gap, GapCause, Heartbeat, Kind, News, Quote, Side, Trade};
 pub use interval::Interval;
-pub use metrics::{Bars, ClosedBy, Input, Metrics, Quality, Reasons, Undefined, VwapReason};
+pub use metrics::{Bars, ClosedBy, Input, Metrics, Quality, Reasons, Sentiment, Undefined, VwapReason};
 pub use price::{Price, Quantity, QuantityError};
 pub use span::Span;
 pub use wide::Wide;

@@ -93,6 +93,15 @@ pub struct Bars {
     pub count: u64,
 }
 
+/// What the news of the symbol said, up to the end of a window: formula in `window/news.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sentiment {
+    /// From −1 to 1, weighted by relevance; `None` where no item has any.
+    pub mean: Option<Decimal>,
+    /// Items that were counted; at least one.
+    pub count: u64,
+}
+
 /// One emission of one window. `(symbol, window, window_start, rev)` is its identity; the highest `rev` is what
 /// counts.
 ///
@@ -151,4 +160,6 @@ pub struct Metrics {
     /// A gap overlaps the window that is not healed; also where the quality says first that it is partial.
     pub gap: bool,
     pub reasons: Reasons,
+    /// `None` without scored news.
+    pub sentiment: Option<Sentiment>,
 }

@@ -29,6 +29,8 @@
 //!
 //! **Trends.** Asked for, moving averages over the closing prices of the bars: `trend.rs`.
 //!
+//! **News.** Records say what the scored news of their symbol came to: `news.rs`.
+//!
 //! **Bars** that someone else made are rolled up into longer windows in books of their own, by symbol and length: `book/bar.rs`.
 
 pub mod layout;
@@ -40,6 +42,7 @@ mod cut;
 mod edges;
 mod fold;
 mod gaps;
+mod news;
 mod options;
 mod pane;
 mod path;

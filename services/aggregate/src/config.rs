@@ -33,6 +33,7 @@ pub struct Config {
     pub emit: Emit,
     pub empty: Empty,
     pub averages: Vec<Average>,
+    pub sentiment: Duration,
     pub update_throttle: Duration,
     pub future_tolerance: Duration,
     pub rebuild: bool,
@@ -100,6 +101,11 @@ const DOCS: &[(&str, &str)] = &[
         "Moving averages of the closing prices of each kind of window: `sma:20` (simple, of 20 bars) or `ema:12` \
          (exponential). Null until there are so many bars.",
     ),
+    (
+        "sentiment",
+        "Records say what the scored news of their symbol came to, over this long before the end of their window (`sentiment`, \
+         `news_count`). 0s: they do not.",
+    ),
     ("update_throttle", "Shortest time between two updates of one symbol."),
     (
         "future_tolerance",
@@ -135,6 +141,7 @@ impl Default for Config {
             emit: options.emit,
             empty: options.empty,
             averages: options.averages,
+            sentiment: ns(options.sentiment_ns),
             update_throttle: ns(options.throttle_ns),
             future_tolerance: ns(options.future_tolerance_ns),
             rebuild: false,
@@ -162,6 +169,7 @@ impl Config {
             averages: self.averages.clone(),
             future_tolerance_ns: self.future_tolerance.as_ns(),
             throttle_ns: self.update_throttle.as_ns(),
+            sentiment_ns: self.sentiment.as_ns(),
         })
     }
 }

@@ -356,6 +356,14 @@ impl Stage for Aggregator {
                 part.fold.gap(&gap.symbol, Hole::of(&gap));
                 Outcome::OtherKind
             }
+            Ok(EventRef::Other(Event::News(news))) => {
+                if self.is_future(record, &news.symbol, news.event_time, news.receive_time, out) {
+                    Outcome::Invalid
+                } else {
+                    part.fold.news(&news, part.place(record));
+                    Outcome::OtherKind
+                }
+            }
             Ok(EventRef::Other(Event::Cancel(cancel))) => {
                 self.amend(part, &Amendment::of_cancel(&cancel, part.place(record)), record, out)
             }

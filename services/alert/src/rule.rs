@@ -55,7 +55,7 @@ pub enum Verdict {
     Judged(Option<Box<Alert>>),
 }
 
-const METRICS: [&str; 13] = [
+const METRICS: [&str; 14] = [
     "open",
     "high",
     "low",
@@ -69,6 +69,7 @@ const METRICS: [&str; 13] = [
     "max",
     "change_pct",
     "volatility",
+    "sentiment",
 ];
 
 impl Rule {
@@ -206,6 +207,7 @@ impl Rule {
             "average" => metrics.average,
             "change_pct" => metrics.change_pct,
             "volatility" => metrics.volatility,
+            "sentiment" => metrics.sentiment.and_then(|sentiment| sentiment.mean),
             _ => None,
         }
     }

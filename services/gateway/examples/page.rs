@@ -133,6 +133,7 @@ fn empty(trade: &Trade, span: Span, start: i64, offset: i64) -> Bar {
         input_before: Vec::new(),
         gap: false,
         reasons: Default::default(),
+        sentiment: None,
     };
     Bar { metrics, spent: 0.0 }
 }

@@ -21,6 +21,7 @@ pub mod connection;
 pub mod coverage;
 mod error;
 mod input;
+pub mod lexicon;
 mod lines;
 mod listing;
 pub mod live;

@@ -104,6 +104,7 @@ impl Rebuild {
         let is_future = match &event {
             Event::Trade(trade) => self.is_future(trade.event_time, trade.receive_time),
             Event::Bar(bar) => self.is_future(bar.start, bar.receive_time),
+            Event::News(news) => self.is_future(news.event_time, news.receive_time),
             _ => false,
         };
         if is_future {
@@ -127,7 +128,8 @@ impl Rebuild {
             Event::Gap(gap) => fold.gap(&gap.symbol, Hole::of(gap)),
             Event::Cancel(cancel) => amend(fold, &Amendment::of_cancel(cancel, offset), &mut out),
             Event::Correction(correction) => amend(fold, &Amendment::of_correction(correction, offset), &mut out),
-            Event::Quote(_) | Event::News(_) | Event::Heartbeat(_) => {}
+            Event::News(news) => fold.news(news, offset),
+            Event::Quote(_) | Event::Heartbeat(_) => {}
         }
         out.into_iter().for_each(|metrics| drop(self.last.insert(key(&metrics), (metrics, false))));
         Ok(())

@@ -57,3 +57,42 @@ fn wrong_words_and_an_empty_place_have_their_exit_codes() {
     let state = State::new();
     assert_eq!(code(&["--state", state.path().to_str().expect("utf-8")]), Some(1));
 }
+
+/// Through every stage: from the file to the lake's tables, and back by folding what is stored there.
+#[test]
+fn news_is_joined_to_the_metrics_of_its_symbol_and_verified() {
+    const S: i64 = 1_000_000_000;
+    let state = State::new();
+    let mut text = String::new();
+    for n in 0..60 {
+        let time = 1_700_000_000 * S + n * 10 * S;
+        text += &format!(
+            r#"{{"kind":"trade","schema_version":1,"venue":"V","symbol":"AAPL","trade_id":"{n}","price":{},"quantity":1,"event_time":{time}}}"#,
+            100 + n
+        );
+        text.push('\n');
+        if n % 6 == 3 {
+            text += &format!(
+                r#"{{"kind":"news","schema_version":1,"symbol":"AAPL","news_id":"{n}","headline":"h","sentiment":0.{n:02},"scored_by":"vader","event_time":{time}}}"#
+            );
+            text.push('\n');
+        }
+    }
+    let file = state.path().join("news.jsonl");
+    std::fs::write(&file, text).expect("the folder is writable");
+    state.summary(&["--feed", file.to_str().expect("utf-8")]);
+    let report = assert_verified(state.path());
+    assert!(report["metrics"]["compared"].as_u64().expect("a count") >= 9, "{report}");
+    let news = lake::rows(state.path(), "news");
+    assert_eq!(news.len(), 10);
+    assert!(news.iter().all(|row| row["scored_by"] == "vader"), "{news:?}");
+    let mut counts: Vec<(i64, u64)> = lake::rows(state.path(), "metrics")
+        .iter()
+        .filter(|row| row["window"] == "1m")
+        .filter_map(|row| Some((row["window_start"].as_i64()?, row["news_count"].as_u64()?)))
+        .collect();
+    counts.sort_unstable();
+    counts.dedup_by_key(|(start, _)| *start);
+    let counts: Vec<u64> = counts.into_iter().map(|(_, count)| count).collect();
+    assert!(counts.len() >= 9 && counts.is_sorted() && *counts.last().expect("some") == 10, "{counts:?}");
+}

@@ -315,6 +315,7 @@ impl Filler<'_> {
         self.maybe_text(news.summary.as_deref());
         self.maybe_text(news.url.as_deref());
         self.maybe_number(news.sentiment);
+        self.maybe_text(news.scored_by.as_deref());
         self.maybe_number(news.relevance);
         self.long(news.event_time);
         self.maybe_long(news.receive_time);
@@ -369,6 +370,8 @@ impl Filler<'_> {
         ] {
             self.maybe_text(reason.map(Undefined::as_str));
         }
+        self.maybe_number(metrics.sentiment.and_then(|sentiment| sentiment.mean));
+        self.maybe_long(metrics.sentiment.map(|sentiment| i64::try_from(sentiment.count).unwrap_or(i64::MAX)));
         self.double(crate::row::window_size(metrics));
     }
 

@@ -162,6 +162,8 @@ const METRICS: &[Column] = &[
     omit("change_pct_reason", Word),
     omit("volatility_reason", Word),
     omit("buy_volume_reason", Word),
+    omit("sentiment", Decimal),
+    omit("news_count", Long),
     // Not on the topic, where `window` says it in words: `window_end - window_start` in seconds.
     must("window_size", Double),
 ];
@@ -225,6 +227,7 @@ const NEWS: &[Column] = &[
     omit("summary", Text),
     omit("url", Text),
     omit("sentiment", Decimal),
+    omit("scored_by", Word),
     omit("relevance", Decimal),
     must("event_time", Time),
     omit("receive_time", Time),

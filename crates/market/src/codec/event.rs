@@ -54,6 +54,7 @@ fields! {
         Summary = "summary",
         Url = "url",
         Sentiment = "sentiment",
+        ScoredBy = "scored_by",
         Relevance = "relevance",
         Timestamp = "timestamp",
         Index = "Index",

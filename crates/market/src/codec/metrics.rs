@@ -7,7 +7,7 @@ use super::write::Object;
 use crate::average::Average;
 use crate::decimal::Decimal;
 use crate::json::{Raw, Scanner};
-use crate::metrics::{Bars, ClosedBy, Input, Metrics, Quality, Reasons, Undefined, VwapReason};
+use crate::metrics::{Bars, ClosedBy, Input, Metrics, Quality, Reasons, Sentiment, Undefined, VwapReason};
 
 /// The word in `kind`.
 const KIND: &str = "metrics";
@@ -57,6 +57,8 @@ fields! {
         ChangePctReason = "change_pct_reason",
         VolatilityReason = "volatility_reason",
         BuyVolumeReason = "buy_volume_reason",
+        Sentiment = "sentiment",
+        NewsCount = "news_count",
     }
 }
 
@@ -114,6 +116,7 @@ impl Metrics {
             averages: averages(&fields)?,
             gap: fields.opt_flag(Field::Gap)?.unwrap_or(false),
             reasons: reasons(&fields)?,
+            sentiment: sentiment(&fields)?,
         })
     }
 
@@ -173,8 +176,19 @@ impl Metrics {
         object.opt_text("change_pct_reason", self.reasons.change_pct.map(Undefined::as_str));
         object.opt_text("volatility_reason", self.reasons.volatility.map(Undefined::as_str));
         object.opt_text("buy_volume_reason", self.reasons.buy_volume.map(Undefined::as_str));
+        if let Some(Sentiment { mean, count }) = self.sentiment {
+            object.number_or_null("sentiment", mean);
+            object.count("news_count", count);
+        }
         object.close();
     }
+}
+
+fn sentiment(fields: &Fields<Field>) -> Result<Option<Sentiment>, DecodeError> {
+    if matches!(fields.raw(Field::NewsCount), Raw::Absent | Raw::Null) {
+        return Ok(None);
+    }
+    Ok(Some(Sentiment { mean: fields.opt_decimal(Field::Sentiment)?, count: fields.narrow(Field::NewsCount)? }))
 }
 
 fn reasons(fields: &Fields<Field>) -> Result<Reasons, DecodeError> {

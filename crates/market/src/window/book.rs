@@ -34,7 +34,7 @@ mod save;
 mod trend;
 
 use digest::Digest;
-pub(crate) use save::{Key, OLDEST, VERSION};
+pub(crate) use save::{Key, OLDEST, Part, VERSION};
 
 /// Before the first trade.
 const NEVER: i64 = i64::MIN;
@@ -161,7 +161,7 @@ impl Book {
     }
 
     /// The event time before which everything is final.
-    fn horizon(&self, settings: &Settings) -> i64 {
+    pub fn horizon(&self, settings: &Settings) -> i64 {
         self.watermark.saturating_sub(settings.lateness).max(self.over)
     }
 

@@ -7,17 +7,18 @@
 use std::collections::HashMap;
 
 use crate::codec::TradeRef;
-use crate::event::{Bar, Side, Trade};
+use crate::event::{Bar, News, Side, Trade};
 use crate::interval::Interval;
 use crate::metrics::Metrics;
 use crate::price::{Price, Quantity};
 use crate::span::Span;
 
 use super::amendment::Amendment;
-use super::book::{Book, Key, OLDEST, VERSION};
+use super::book::{Book, Key, OLDEST, Part, VERSION};
 use super::bytes::{Reader, StateError};
 use super::gaps::Hole;
 use super::layout::LayoutError;
+use super::news::Newsroom;
 
 pub(crate) use super::options::Settings;
 pub use super::options::{Emit, Empty, Options, Rollup};
@@ -133,6 +134,7 @@ pub struct Fold {
     dirty: Vec<u32>,
     /// Keys of the changelog that belong to no book any more.
     gone: Vec<String>,
+    news: Newsroom,
     restoring: bool,
     counts: Counts,
 }
@@ -154,7 +156,8 @@ impl Fold {
             forgotten_ids: 0,
         };
         let (books, listed, dirty, gone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { shelves, books, listed, dirty, gone, restoring: false, counts })
+        let news = Newsroom::new(options.sentiment_ns);
+        Ok(Self { shelves, books, listed, dirty, gone, news, restoring: false, counts })
     }
 
     /// Folds a trade into the windows of its symbol. Records of windows that it closes go to `out`.
@@ -162,8 +165,9 @@ impl Fold {
         if !(-FURTHEST..=FURTHEST).contains(&input.event_time) {
             return Outcome::OutOfRange;
         }
-        let at = self.book(TRADES, input.symbol);
+        let (at, before) = (self.book(TRADES, input.symbol), out.len());
         let outcome = self.books[at].trade(&self.shelves[TRADES].settings, input, &mut self.counts, out);
+        self.news.join(&mut out[before..]);
         if outcome != Outcome::Late {
             self.touch(at);
         }
@@ -179,8 +183,9 @@ impl Fold {
         if bar.start < -FURTHEST || bar.end > FURTHEST {
             return Outcome::OutOfRange;
         }
-        let at = self.book(shelf, &bar.symbol);
+        let (at, before) = (self.book(shelf, &bar.symbol), out.len());
         let outcome = self.books[at].bar(&self.shelves[shelf].settings, bar, offset, &mut self.counts, out);
+        self.news.join(&mut out[before..]);
         if matches!(outcome, Outcome::Folded | Outcome::Duplicate) {
             self.touch(at);
         }
@@ -203,6 +208,17 @@ impl Fold {
         outcome
     }
 
+    /// An item about a symbol: records of windows whose last trade comes after it count it.
+    pub fn news(&mut self, news: &News, offset: i64) {
+        self.restored();
+        let books = self.shelves.iter().filter_map(|shelf| {
+            let book = &self.books[*shelf.index.get(news.symbol.as_str())? as usize];
+            Some(book.horizon(&shelf.settings))
+        });
+        let over = books.min();
+        self.news.take(news, offset, over);
+    }
+
     /// The stream of a symbol was broken between two event times: its windows of that time say so.
     pub fn gap(&mut self, symbol: &str, hole: Hole) {
         let at = self.book(TRADES, symbol);
@@ -213,6 +229,7 @@ impl Fold {
     /// Lets the clock close, revise and update.
     pub fn tick(&mut self, moment: Moment, out: &mut Vec<Metrics>) {
         self.restored();
+        let first = out.len();
         let mut listed = std::mem::take(&mut self.listed);
         listed.retain(|at| {
             let book = &mut self.books[*at as usize];
@@ -235,6 +252,7 @@ impl Fold {
                 }
             }
         }
+        self.news.join(&mut out[first..]);
     }
 
     /// Hands out every key of the changelog whose value changed since the last call, `None` for a key that is to go.
@@ -248,6 +266,7 @@ impl Fold {
             book.dirty = false;
             book.save(&self.shelves[book.shelf].settings, &mut put);
         }
+        self.news.save(VERSION, &mut put);
     }
 
     /// Takes back a key of the changelog. Later values of a key replace earlier ones.
@@ -261,6 +280,9 @@ impl Fold {
             if !(OLDEST..=VERSION).contains(&version) {
                 return Err(StateError::Version { key: text.to_string(), found: version, expected: VERSION });
             }
+        }
+        if let Part::News = part {
+            return self.news.restore(symbol, reader.as_mut()).map_err(damaged);
         }
         let Some(shelf) = self.shelves.iter().position(|shelf| shelf.settings.bars == bars) else {
             // Of a roll-up that this run does not have: it is to go, since bars that come meanwhile would be missing from it.

@@ -68,6 +68,8 @@ pub struct Options {
     pub future_tolerance_ns: i64,
     /// The shortest time between two updates of one symbol.
     pub throttle_ns: i64,
+    /// Records say what the news of this long before the end of their window came to; 0: nothing.
+    pub sentiment_ns: i64,
 }
 
 impl Default for Options {
@@ -86,6 +88,7 @@ impl Default for Options {
             averages: Vec::new(),
             future_tolerance_ns: 5 * Interval::SECOND.ns(),
             throttle_ns: Interval::SECOND.ns(),
+            sentiment_ns: Interval::DAY.ns(),
         }
     }
 }
@@ -115,6 +118,7 @@ pub(crate) struct Settings {
     pub averages: Vec<Average>,
     future_tolerance: i64,
     pub throttle: i64,
+    sentiment: i64,
     /// Ids of trades are kept in stretches of this length.
     pub bucket: i64,
     /// Long tails are saved in stretches of this length.
@@ -165,6 +169,7 @@ impl Settings {
             averages: once(&options.averages),
             carries: options.empty == Empty::Carry,
             throttle: options.throttle_ns.max(0),
+            sentiment: options.sentiment_ns.max(0),
             bucket: longest.min(Interval::DAY.ns()),
             slot: (out_of_orderness.saturating_add(lateness) / 16).max(1_000_000),
             config: String::new(),
@@ -185,6 +190,10 @@ impl Settings {
         }
         if self.carries {
             text.push_str(&format!(" carry={MOST_CARRIED}"));
+        }
+        // The hash of before there was news stays that of its default.
+        if self.sentiment != Interval::DAY.ns() {
+            text.push_str(&format!(" sentiment={}", self.sentiment));
         }
         for average in &self.averages {
             text.push_str(&format!(" {average}"));

@@ -121,6 +121,8 @@ fn blank(settings: &Settings, place: &Place<'_>, told: Told) -> Metrics {
         averages: Vec::new(),
         gap: coverage.gaps == State::Broken,
         reasons: Reasons::default(),
+        // Joined when it leaves.
+        sentiment: None,
     }
 }
 

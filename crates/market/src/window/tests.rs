@@ -11,6 +11,7 @@ use super::*;
 
 mod amend;
 mod batch;
+mod news;
 mod old_state;
 mod properties;
 mod real;

@@ -2,6 +2,7 @@
 
 mod crash;
 mod ledger;
+mod news;
 mod repartition;
 mod restart;
 mod soak;

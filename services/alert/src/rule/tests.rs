@@ -44,6 +44,7 @@ fn metrics(start: i64, rev: u32, close: &str, change: &str) -> Metrics {
         input_before: Vec::new(),
         gap: false,
         reasons: Default::default(),
+        sentiment: None,
     }
 }
 

@@ -126,6 +126,7 @@ fn minute(symbol: &str, n: i64, close: &str, change_pct: &str) -> Metrics {
         averages: Vec::new(),
         gap: false,
         reasons: Default::default(),
+        sentiment: None,
     }
 }
 

@@ -92,6 +92,7 @@ pub(crate) fn metrics(symbol: &str, start: i64, rev: u32, close: &str) -> Metric
         input_before: Vec::new(),
         gap: false,
         reasons: Default::default(),
+        sentiment: None,
     }
 }
 

@@ -17,6 +17,7 @@ fn news(symbol: &str, id: &str, time: i64) -> Event {
         summary: None,
         url: None,
         sentiment: None::<Decimal>,
+        scored_by: None,
         relevance: None,
         event_time: time,
         receive_time: Some(i64::MAX),

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 use market::{
     Alert, AlertState, Average, AverageKind, Bar, Bars, Cancel, ClosedBy, Correction, Decimal, Direction, Event, Gap,
-    GapCause, Input, Interval, Metrics, News, Price, Quality, Quantity, Quote, Reasons, RuleKind, Side, Span, Trade,
-    Undefined, VwapReason,
+    GapCause, Input, Interval, Metrics, News, Price, Quality, Quantity, Quote, Reasons, RuleKind, Sentiment, Side,
+    Span, Trade, Undefined, VwapReason,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -134,6 +134,7 @@ fn event(table: Table, rng: &mut Rng) -> Event {
             summary: maybe(rng, text),
             url: maybe(rng, text),
             sentiment: maybe(rng, number),
+            scored_by: maybe(rng, text),
             relevance: maybe(rng, number),
             event_time,
             receive_time,
@@ -188,6 +189,7 @@ fn metrics(rng: &mut Rng) -> Metrics {
             volatility: reason(rng),
             buy_volume: reason(rng),
         },
+        sentiment: maybe(rng, |rng| Sentiment { mean: maybe(rng, number), count: rng.u64(1..99) }),
     }
 }
 

@@ -150,6 +150,7 @@ pub(super) fn news(fields: Read) -> Result<News, DecodeError> {
         summary: fields.opt_string(Field::Summary)?,
         url: fields.opt_string(Field::Url)?,
         sentiment: fields.opt_decimal(Field::Sentiment)?,
+        scored_by: fields.opt_string(Field::ScoredBy)?,
         relevance: fields.opt_decimal(Field::Relevance)?,
         event_time: fields.time(Field::EventTime)?,
         receive_time: fields.opt_time(Field::ReceiveTime)?,

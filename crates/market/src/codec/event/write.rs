@@ -89,6 +89,7 @@ pub(super) fn news(event: &News, object: &mut Object) {
     object.opt_text("summary", event.summary.as_deref());
     object.opt_text("url", event.url.as_deref());
     object.opt_number("sentiment", event.sentiment);
+    object.opt_text("scored_by", event.scored_by.as_deref());
     object.opt_number("relevance", event.relevance);
     object.integer("event_time", event.event_time);
     object.opt_integer("receive_time", event.receive_time);

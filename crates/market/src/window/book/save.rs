@@ -11,6 +11,7 @@
 //! | `void/<venue>/<bucket>/<chunk>` | ranges of ids of trades that were taken back |
 //! | `tail/<start>` | a stretch of a tail that is long |
 //! | `trend/<window>` | closes of final bars, for moving averages |
+//! | `news` | scored news of the symbol; it belongs to no book (`window/news.rs`) |
 //!
 //! Version 1 named grids in the head by their length, and knew no last trade of a grid and no ids of gaps; it is read, and written
 //! anew with the next change. Version 2 kept of the tail only what orders trades and their prices, and of a pane no edges of its settled part.
@@ -45,6 +46,7 @@ pub(crate) enum Part<'a> {
     Ids { void: bool, venue: u8, bucket: i64, chunk: u32 },
     Tail { start: i64 },
     Trend { window: Span },
+    News,
 }
 
 /// What a key of the changelog names.
@@ -69,6 +71,7 @@ impl<'a> Key<'a> {
         let mut words = part.split('/');
         let part = match words.next()? {
             "head" => Part::Head,
+            "news" => Part::News,
             "pane" => Part::Pane { grid: words.next()?, start: words.next()?.parse().ok()? },
             ids @ ("ids" | "void") => Part::Ids {
                 void: ids == "void",
@@ -199,7 +202,7 @@ impl Book {
         match (part, value) {
             (Part::Head, Some(r)) => self.read_head(settings, version, r)?,
             // Without its head a symbol has no other part left either: they go in one transaction.
-            (Part::Head, None) => {}
+            (Part::Head, None) | (Part::News, _) => {}
             (Part::Pane { grid: name, start }, value) => {
                 let grid = settings.layout.grids.iter().position(|g| g.name == name);
                 let Some(lane) = grid.map(|g| &mut self.grids[g]) else {

@@ -263,6 +263,7 @@ fn record(
             buy_volume: trades.iter().all(|t| t.side.is_none()).then_some(Undefined::NoSide),
             ..Reasons::default()
         },
+        sentiment: None,
     }
 }
 

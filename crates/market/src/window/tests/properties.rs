@@ -46,6 +46,7 @@ pub(super) fn some_options() -> impl Strategy<Value = Options> {
             empty,
             averages: averages.iter().map(|a| a.parse().unwrap()).collect(),
             throttle_ns: S,
+            sentiment_ns: 86_400 * S,
             future_tolerance_ns: 0,
             rollups: Vec::new(),
             calendars: Vec::new(),

@@ -135,6 +135,7 @@ fn article(item: &[u8], ask: &Ask, received: i64) -> Result<News, Bad> {
         summary: article.summary.map(Into::into),
         url: Some(article.url.clone().into_owned()),
         sentiment: of_ours.map(|of| score("ticker_sentiment_score", of.ticker_sentiment_score, "-1")).transpose()?,
+        scored_by: of_ours.map(|_| "alphavantage".to_owned()),
         relevance: of_ours.map(|of| score("relevance_score", of.relevance_score, "0")).transpose()?,
         event_time,
         receive_time: Some(received),

@@ -5,6 +5,7 @@
 use market::{Event, News, Trade};
 
 use super::messages::{self, Message};
+use crate::lexicon;
 use crate::sources::{Bad, shown};
 use crate::times;
 use crate::venues::json::{conditions, digits, each, id, millis, price, quantity, read};
@@ -69,6 +70,7 @@ fn news(text: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
 /// The item as news of one symbol.
 pub fn item(item: &messages::News, symbol: &str, received: i64) -> Result<News, Bad> {
     let time = digits(item.datetime);
+    let sentiment = Some(lexicon::score(&item.headline, item.summary.as_deref()));
     Ok(News {
         symbol: symbol.to_owned(),
         news_id: id("id", item.id)?,
@@ -76,7 +78,8 @@ pub fn item(item: &messages::News, symbol: &str, received: i64) -> Result<News, 
         headline: item.headline.to_string(),
         summary: item.summary.as_deref().map(str::to_owned),
         url: item.url.as_deref().map(str::to_owned),
-        sentiment: None,
+        sentiment,
+        scored_by: Some(lexicon::NAME.to_owned()),
         relevance: None,
         event_time: times::count(time, 1_000_000_000).ok_or_else(|| Bad::time("datetime", time))?,
         receive_time: Some(received),
