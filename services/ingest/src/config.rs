@@ -52,6 +52,8 @@ pub struct Live {
     pub quiet: Duration,
     pub symbol_silence: Duration,
     pub memory: ByteSize,
+    pub spill: String,
+    pub spill_most: ByteSize,
     pub backfill: u64,
     pub record: String,
     pub record_part: ByteSize,
@@ -85,6 +87,8 @@ impl Default for Live {
             quiet: Duration::from_secs(5),
             symbol_silence: Duration::from_secs(60),
             memory: ByteSize::mib(64),
+            spill: String::new(),
+            spill_most: ByteSize::mib(1024),
             backfill: 100_000,
             record: String::new(),
             record_part: ByteSize::mib(256),
@@ -149,6 +153,11 @@ const DOCS: &[(&str, &str)] = &[
          acknowledges nothing, it is asked for again.",
     ),
     ("live.memory", "Events that wait for Kafka, in memory. What does not fit is dropped, and declared as a gap."),
+    (
+        "live.spill",
+        "Folder for events that wait for Kafka and do not fit into memory; of this process alone. Empty: none, they are dropped.",
+    ),
+    ("live.spill_most", "So much of them is kept there; beyond it they are dropped."),
     (
         "live.backfill",
         "Trades of one gap that are fetched by REST, where the venue gives them to anybody. A larger gap stays one; 0 fetches \

@@ -43,7 +43,7 @@ use self::memory::Named;
 use self::pipeline::Pipeline;
 pub use self::poll::PollFeed;
 use self::poll::Poller;
-use self::queue::Queue;
+use self::queue::{Folder, Queue};
 use self::rest::Rest;
 use self::symbols::Symbols;
 
@@ -105,7 +105,18 @@ pub async fn run(ctx: Context<Config>) -> anyhow::Result<Summary> {
     // A feed's number is its place among these.
     let named: Vec<Named> = feeds.iter().map(LiveFeed::named).chain(polled.iter().map(PollFeed::named)).collect();
     let metrics = Metrics::new(&ctx.metrics, named.iter().map(|feed| feed.name.as_str()));
-    let queue = Arc::new(Queue::new(usize::try_from(ctx.config.live.memory.bytes()).unwrap_or(usize::MAX)));
+    let live = &ctx.config.live;
+    let folder = match live.spill.as_str() {
+        "" => None,
+        dir => Some(Folder::open(dir.as_ref(), live.spill_most.bytes()).context("spill (setting `live.spill`)")?),
+    };
+    let spills = folder.is_some();
+    let queue = Arc::new(Queue::new(usize::try_from(live.memory.bytes()).unwrap_or(usize::MAX), folder));
+    if spills {
+        let (queue, failed) = (queue.clone(), metrics.spills_failed.clone());
+        let spill = std::thread::Builder::new().name("spill".to_owned()).spawn(move || queue.spill(&failed));
+        spill.context("start the thread that spills to disk")?;
+    }
     let changing: Vec<Arc<Symbols>> =
         (0..).zip(feeds.iter()).map(|(index, feed)| Arc::new(Symbols::new(feed, metrics.of(index)))).collect();
     ctx.commands.register("/feeds/", ctx.config.live.admin_token.clone(), "live.admin_token", {

@@ -126,8 +126,9 @@ impl Pipeline {
             }
             self.writer.producer.poll()?;
             self.writer.end_batch();
-            let (bytes, _) = self.queue.bytes();
+            let (bytes, spilled) = self.queue.bytes();
             self.metrics.queued.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+            self.metrics.spilled.set(i64::try_from(spilled).unwrap_or(i64::MAX));
             if Instant::now() >= due {
                 self.checkpoint(false)?;
                 due = Instant::now() + *self.ctx.config.checkpoint_every;

@@ -38,6 +38,8 @@ pub struct Metrics {
     events: IntCounterVec,
     lag: Gauge,
     pub queued: IntGauge,
+    pub spilled: IntGauge,
+    pub spills_failed: IntCounter,
 }
 
 /// Those of one feed.
@@ -157,6 +159,11 @@ impl Metrics {
             ),
             lag: registry.float_gauge("event_lag_seconds", "Age of the event written last, by its event time."),
             queued: registry.gauge("feed_queued_bytes", "Memory of events that wait for Kafka."),
+            spilled: registry.gauge("feed_spilled_bytes", "Events that wait for Kafka on disk (`live.spill`)."),
+            spills_failed: registry.counter(
+                "feed_spills_failed_total",
+                "Times the disk took nothing of what waits for Kafka; it is not tried again.",
+            ),
             names,
         }
     }

@@ -199,9 +199,9 @@ fn a_live_feed_ends_when_it_is_told_to() {
     assert_eq!((summary.total(), summary.feeds.len()), (0, 1));
 }
 
-/// Kafka goes away while trades go on. The reader never waits: what fits into memory comes later, and what does not is
-/// said to have been dropped.
-fn away(memory: &str) -> (usize, usize, usize) {
+/// Kafka goes away while trades go on. The reader never waits: what fits into memory, and onto the disk if that is allowed, comes
+/// later, and what does not is said to have been dropped.
+fn away(memory: &str, spill_most: Option<&str>) -> (usize, usize, usize) {
     let addr = testkit::free_addr();
     let dir = tempfile::tempdir().unwrap();
     let broker = || runtime().block_on(devbroker::Broker::start(devbroker::Options::new(dir.path(), addr))).unwrap();
@@ -211,6 +211,10 @@ fn away(memory: &str) -> (usize, usize, usize) {
     let venue = venue(Kind::Binance);
     let running = start(&bed, &feed("f", &venue, "8s"), |config| {
         config.live.memory = serde_json::from_value(memory.into()).unwrap();
+        if let Some(most) = spill_most {
+            config.live.spill = bed.dir.path().join("spill").to_str().unwrap().to_owned();
+            config.live.spill_most = serde_json::from_value(most.into()).unwrap();
+        }
         // Else the producer's own queue would take everything.
         config.kafka.librdkafka.insert("queue.buffering.max.messages".to_owned(), "50".to_owned());
     });
@@ -225,6 +229,17 @@ fn away(memory: &str) -> (usize, usize, usize) {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(venue.opened(), opened, "the socket was read all the time");
+    if spill_most.is_some() {
+        let text = running.metrics.render();
+        let value = |name: &str| -> f64 {
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {text}"));
+            line.rsplit(' ').next().unwrap().parse().unwrap()
+        };
+        let limit = serde_json::from_value::<harness::ByteSize>(memory.into()).unwrap().bytes() as f64;
+        assert!(value("finflow_ingest_feed_queued_bytes") <= limit, "{text}");
+        let spilled = std::fs::read_dir(bed.dir.path().join("spill")).unwrap().count();
+        assert!(spilled > 1, "besides the lock");
+    }
     let again = broker();
     let own_names = names(Kind::Binance).2;
     eventually(Duration::from_secs(30), "trades come through again", || {
@@ -251,13 +266,26 @@ fn away(memory: &str) -> (usize, usize, usize) {
 
 #[test]
 fn with_kafka_away_what_fits_into_memory_is_late_and_nothing_is_lost() {
-    let (trades, missing, dropped) = away("16MiB");
-    assert!(trades >= 1_215, "{trades}");
+    let (trades, missing, dropped) = away("16MiB", None);
+    assert!(trades >= 1_215, "{trades} trades, {missing} missing, {dropped} gaps");
     assert_eq!((missing, dropped), (0, 0));
 }
 
 #[test]
 fn with_kafka_away_for_too_long_what_is_dropped_is_said() {
-    let (trades, missing, dropped) = away("64KiB");
+    let (trades, missing, dropped) = away("64KiB", None);
     assert!(trades > 100 && missing > 300 && dropped >= 3, "{trades} trades, {missing} missing, {dropped} gaps");
+}
+
+#[test]
+fn with_kafka_away_for_too_long_the_disk_takes_what_memory_cannot_and_nothing_is_lost() {
+    let (trades, missing, dropped) = away("256KiB", Some("16MiB"));
+    assert!(trades >= 1_215, "{trades} trades, {missing} missing, {dropped} gaps");
+    assert_eq!((missing, dropped), (0, 0));
+}
+
+#[test]
+fn what_the_disk_may_not_hold_either_is_said() {
+    let (trades, missing, dropped) = away("64KiB", Some("32KiB"));
+    assert!(trades > 150 && missing > 200 && dropped >= 3, "{trades} trades, {missing} missing, {dropped} gaps");
 }
