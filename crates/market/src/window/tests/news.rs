@@ -188,12 +188,15 @@ proptest! {
             _ => { time += ahead * MINUTE / 2; Record::Trade(time) }
         }).collect();
         let plain: std::collections::BTreeMap<_, _> = all(&records).into_iter().collect();
-        let (mut fold, mut out) = (Fold::new(&options(), 0).unwrap(), Vec::new());
+        let (mut fold, mut out, mut now) = (Fold::new(&options(), 0).unwrap(), Vec::new(), 1_000 * HOUR);
         for (place, record) in (0..).zip(&records) {
             take(&mut fold, place, *record, &mut out);
             if ticks[place as usize] {
-                // Caught up, and long after: the clock closes all there is.
-                fold.tick(Moment { now: i64::MAX - place, caught_up: true, ending: false }, &mut out);
+                // The first sees the last trade, the second that nothing came for an hour: the clock closes all there is.
+                for _ in 0..2 {
+                    now += HOUR;
+                    fold.tick(Moment { now, caught_up: true, ending: false }, &mut out);
+                }
             }
             if place as usize == restart {
                 // All of it is new to this log: it is as if it had been saved each time.
