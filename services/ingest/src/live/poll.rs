@@ -106,12 +106,13 @@ impl Poller {
                 () = drain.wait() => {}
             }
         };
+        tokio::pin!(stopped);
         tokio::select! {
             biased;
-            () = stopped => {}
+            () = &mut stopped => {}
             () = self.turns() => {
                 tracing::error!(feed = self.feed.name, "nothing that this feed asks for will be answered, it has stopped");
-                shutdown.wait().await;
+                stopped.await;
             }
         }
     }

@@ -32,8 +32,8 @@ const BATCH: usize = 1_024;
 struct State {
     head: VecDeque<Entry>,
     files: VecDeque<Segment>,
-    /// Bytes of entries that are being written.
-    flight: Option<usize>,
+    /// Entries are being written to a file.
+    flight: bool,
     tail: VecDeque<Entry>,
     tail_bytes: usize,
     /// A file is being read.
@@ -168,7 +168,7 @@ impl Queue {
             state.largest = state.largest.max(state.bytes);
             state.head = entries.into();
             self.grown.notify_one();
-        } else if state.flight.is_none() {
+        } else if !state.flight {
             state.head = std::mem::take(&mut state.tail);
             state.tail_bytes = 0;
         }
@@ -206,11 +206,11 @@ impl Queue {
             entries.extend(state.tail.pop_front());
         }
         state.tail_bytes -= bytes;
-        state.flight = Some(bytes);
+        state.flight = true;
         drop(state);
         let written = spill::write(path, &entries);
         let mut state = self.lock();
-        state.flight = None;
+        state.flight = false;
         state.bytes -= bytes;
         let went = written.is_ok();
         match written {
@@ -260,7 +260,7 @@ impl Queue {
 impl State {
     /// What comes now goes behind what is not in the head.
     fn is_spilled(&self) -> bool {
-        !self.files.is_empty() || self.reading || self.flight.is_some() || !self.tail.is_empty()
+        !self.files.is_empty() || self.reading || self.flight || !self.tail.is_empty()
     }
 
     fn is_empty(&self) -> bool {
@@ -269,6 +269,6 @@ impl State {
 
     /// What is next is being written, if there is anything.
     fn has_nothing_yet(&self) -> bool {
-        self.head.is_empty() && self.files.is_empty() && (self.flight.is_some() || self.tail.is_empty())
+        self.head.is_empty() && self.files.is_empty() && (self.flight || self.tail.is_empty())
     }
 }

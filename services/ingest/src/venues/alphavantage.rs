@@ -113,7 +113,11 @@ impl Poll for AlphaVantage {
     }
 
     fn read(&self, ask: &Ask, reach: Reach, answer: &[u8]) -> Result<Page, Refusal> {
-        let top = refuse::judged(answer, ask.what == "intraday" && self.wants_long(reach))?;
+        let top = match refuse::judged(answer, ask.what == "intraday" && self.wants_long(reach)) {
+            // Of the time that was asked for there is no news, and that is an answer.
+            Err(Refusal::Nothing(_)) if ask.what == "news" => return Ok(Page::default()),
+            judged => judged?,
+        };
         match ask.what {
             "intraday" => decode::bars(&top, &ask.symbol, self.interval, reach),
             "quote" => decode::quote(&top, &ask.symbol, reach.now),
