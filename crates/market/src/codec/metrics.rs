@@ -177,7 +177,7 @@ impl Metrics {
         object.opt_text("volatility_reason", self.reasons.volatility.map(Undefined::as_str));
         object.opt_text("buy_volume_reason", self.reasons.buy_volume.map(Undefined::as_str));
         if let Some(Sentiment { mean, count }) = self.sentiment {
-            object.number_or_null("sentiment", mean);
+            object.opt_number("sentiment", mean);
             object.count("news_count", count);
         }
         object.close();
