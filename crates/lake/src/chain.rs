@@ -110,6 +110,13 @@ impl<B: Bucket, L: Log> Chain<B, L> {
         }
     }
 
+    /// The offset below which everything is in the lake, or declared.
+    pub async fn reaches(&self) -> Result<i64, ChainError> {
+        let Some(tail) = self.tail().await? else { return Ok(0) };
+        let finished = self.missing(&tail).await?.is_empty();
+        Ok(if finished { tail.claim.end + 1 } else { tail.claim.start })
+    }
+
     /// Finds the place to read on from, or the claim to finish first. Offsets that Kafka dropped before they were
     /// stored are declared on the way.
     pub async fn locate(&self) -> Result<Next, ChainError> {

@@ -241,7 +241,7 @@ impl Admin {
     }
 
     /// Members of a group at this moment.
-    pub(crate) fn members(&self, group: &str) -> Result<usize> {
+    pub fn members(&self, group: &str) -> Result<usize> {
         let answer = self.client.inner().fetch_group_list(Some(group), ASK);
         let list = answer.map_err(|error| StreamError::from_kafka(format!("list the members of {group}"), error))?;
         Ok(list.groups().iter().filter(|found| found.name() == group).map(|found| found.members().len()).sum())

@@ -14,6 +14,11 @@ impl Broker {
         Self(Arc::new(admin))
     }
 
+    /// How many partitions the topic has now; none if it is gone. Blocks.
+    pub(crate) fn partitions(&self, topic: &str) -> Result<i32, StreamError> {
+        Ok(self.0.describe(topic)?.map_or(0, |found| found.partitions))
+    }
+
     async fn ask<T, F>(&self, topic: &str, question: F) -> Result<T, ChainError>
     where
         T: Send + 'static,

@@ -159,9 +159,7 @@ impl<B: Bucket> Partition<B> {
     /// Everything up to the target is in the lake.
     pub(crate) fn is_drained(&self) -> bool {
         match (&self.state, self.target) {
-            (State::Reading(reading), Some(target)) => {
-                reading.flight.is_none() && reading.range.is_empty() && reading.range.next() >= target
-            }
+            (State::Reading(reading), Some(target)) => reading.flight.is_none() && reading.range.start() >= target,
             _ => false,
         }
     }

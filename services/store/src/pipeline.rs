@@ -16,7 +16,7 @@ use crate::observe::{Observer, Tally};
 use crate::partition::{Flight, Partition, Reading, State, Then};
 use crate::rotation;
 use crate::summary::Summary;
-use crate::work::{Outcome, Report, Resume, Tools, Workers};
+use crate::work::{OTHERS, Outcome, Report, Resume, Tools, Workers};
 
 /// How long a poll waits. Also how late a report of finished work is seen.
 const POLL: Duration = Duration::from_millis(100);
@@ -32,6 +32,9 @@ const HAND_OVER: Duration = Duration::from_secs(10);
 const LAST_FLUSH: Duration = Duration::from_secs(15);
 
 mod ends;
+mod others;
+
+use others::Others;
 
 pub(crate) struct Pipeline<B: Bucket> {
     ctx: harness::Context<Config>,
@@ -49,6 +52,7 @@ pub(crate) struct Pipeline<B: Bucket> {
     /// When the first record came, and the CPU time until then.
     first: Option<(Instant, f64)>,
     summary: Summary,
+    others: Others,
 }
 
 /// A record or an end of the log, taken out of the consumer's hands.
@@ -94,6 +98,7 @@ impl<B: Bucket> Pipeline<B> {
             unseen_bytes: 0,
             first: None,
             summary: Summary::default(),
+            others: Others::default(),
         })
     }
 
@@ -301,6 +306,10 @@ impl<B: Bucket> Pipeline<B> {
     }
 
     fn reported(&mut self, consumer: &mut Consumer, report: Report<B>) -> Result<(), StoreError> {
+        if report.epoch == OTHERS {
+            self.others.reported(&report);
+            return Ok(());
+        }
         let known = |partition: &Partition<B>| partition.tp == report.partition && partition.epoch == report.epoch;
         let Some(index) = self.partitions.iter().position(known) else { return Ok(()) };
         match report.outcome {
@@ -324,6 +333,8 @@ impl<B: Bucket> Pipeline<B> {
                 self.summary.add(&receipt, false);
                 self.relocate(consumer, index)?;
             }
+            // Asked of partitions of others alone.
+            Ok(Outcome::Reaches(_)) => {}
             Ok(Outcome::Beaten) => {
                 self.observer.beaten(&report.partition);
                 self.relocate(consumer, index)?;

@@ -26,6 +26,11 @@ enum Job<B> {
         partition: TopicPartition,
         feed: Feed,
     },
+    /// Look how far the chain of another member's partition reaches.
+    Look {
+        tools: Tools<B>,
+        partition: TopicPartition,
+    },
     Store {
         chain: Chain<B, Broker>,
         goods: Goods,
@@ -51,6 +56,8 @@ pub(crate) enum Outcome<B> {
     Beaten,
     /// The adopted claim is finished.
     Adopted(Receipt),
+    /// Everything below this offset is in the lake.
+    Reaches(i64),
 }
 
 /// How a partition is to go on.
@@ -73,9 +80,12 @@ pub(crate) struct Receipt {
     pub(crate) bytes: u64,
 }
 
+/// No assignment has this number.
+pub(crate) const OTHERS: u64 = 0;
+
 pub(crate) struct Report<B> {
     pub(crate) partition: TopicPartition,
-    /// Of the assignment that the work was for: a report for an earlier one is void.
+    /// Of the assignment that the work was for: a report for an earlier one is void. [`OTHERS`] for partitions of others.
     pub(crate) epoch: u64,
     pub(crate) outcome: Result<Outcome<B>, ChainError>,
 }
@@ -115,6 +125,10 @@ impl<B: Bucket> Workers<B> {
     pub(crate) fn locate(&self, partition: &TopicPartition, epoch: u64, feed: Feed) -> Task {
         let job = Job::Locate { tools: self.tools.clone(), partition: partition.clone(), feed };
         self.spawn(partition, epoch, job)
+    }
+
+    pub(crate) fn look(&self, partition: &TopicPartition) -> Task {
+        self.spawn(partition, OTHERS, Job::Look { tools: self.tools.clone(), partition: partition.clone() })
     }
 
     pub(crate) fn store(
@@ -167,6 +181,7 @@ impl<B: Bucket> Job<B> {
     async fn attempt(&mut self) -> Result<Outcome<B>, ChainError> {
         match self {
             Job::Locate { tools, partition, feed } => locate(tools, partition, *feed).await,
+            Job::Look { tools, partition } => Ok(Outcome::Reaches(chain(tools, partition).await?.reaches().await?)),
             Job::Store { chain, goods, observer } => {
                 let timer = observer.flush_seconds.start_timer();
                 let encoded = goods.encoded().await?;
@@ -192,17 +207,22 @@ impl<B: Bucket> Job<B> {
     }
 }
 
-async fn locate<B: Bucket>(tools: &Tools<B>, partition: &TopicPartition, feed: Feed) -> Result<Outcome<B>, ChainError> {
+/// The chain of what the topic's name stands for now.
+async fn chain<B: Bucket>(tools: &Tools<B>, partition: &TopicPartition) -> Result<Chain<B, Broker>, ChainError> {
     let Tools { bucket, broker, paths, writer, .. } = tools.clone();
     let topic_id = broker.topic_id(&partition.topic).await?;
     let source = Source::new(&*partition.topic, topic_id, partition.partition);
-    let chain = Chain::new(bucket, broker.clone(), paths, source.clone(), writer);
+    Ok(Chain::new(bucket, broker, paths, source, writer))
+}
+
+async fn locate<B: Bucket>(tools: &Tools<B>, partition: &TopicPartition, feed: Feed) -> Result<Outcome<B>, ChainError> {
+    let chain = chain(tools, partition).await?;
     let resume = match chain.locate().await? {
         Next::Read { from } => Resume::Read { from },
         Next::Adopt { claim, missing } => {
             let adoption = Box::new(Adoption::new(*claim, feed, &missing));
             // What retention took in the meantime cannot be asked for.
-            let (low, _) = broker.watermarks(&source).await?;
+            let (low, _) = tools.broker.watermarks(chain.source()).await?;
             Resume::Adopt { from: adoption.start().max(low), adoption }
         }
     };

@@ -23,8 +23,10 @@ impl<B: Bucket> Pipeline<B> {
         Ok(())
     }
 
-    /// Reads on to where the log ended when the drain began, and stores it. `true` when that is done.
+    /// Reads on to where the log ended when the drain began, and stores it. `true` when that is done, also by the others:
+    /// what one of them hands on would else stay unread.
     pub(super) fn drain(&mut self, consumer: &mut Consumer) -> Result<bool, StoreError> {
+        self.note_ends(consumer)?;
         for index in 0..self.partitions.len() {
             if self.partitions[index].target.is_none() {
                 let (_, high) = consumer.watermarks(&self.partitions[index].tp)?;
@@ -33,11 +35,12 @@ impl<B: Bucket> Pipeline<B> {
             let target = self.partitions[index].target;
             if let Some(reading) = self.partitions[index].reading()
                 && Some(reading.range.next()) >= target
+                && Some(reading.range.start()) < target
             {
                 self.flush(index, "drain");
             }
         }
-        Ok(consumer.is_settled() && self.partitions.iter().all(Partition::is_drained))
+        Ok(consumer.is_settled() && self.partitions.iter().all(Partition::is_drained) && self.others_drained())
     }
 
     /// Stores what was read so far, if the object store works and does it soon.

@@ -9,4 +9,5 @@ mod operators;
 mod process;
 mod proxy;
 mod soak;
+mod together;
 mod world;

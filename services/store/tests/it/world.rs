@@ -118,8 +118,17 @@ impl World {
     }
 
     pub fn start_at(&self, clock: impl harness::Clock) -> Running {
+        self.run(|ctx| ctx.with_clock(clock))
+    }
+
+    /// One that ends with the input.
+    pub fn start_to_end(&self) -> Running {
+        self.run(|ctx| ctx.with_drain(Drain::already()))
+    }
+
+    fn run(&self, with: impl FnOnce(Context<Config>) -> Context<Config>) -> Running {
         let shutdown = Shutdown::new();
-        let ctx = Context::hosted("store", self.config.clone(), &shutdown).with_clock(clock);
+        let ctx = with(Context::hosted("store", self.config.clone(), &shutdown));
         let health = ctx.health.clone();
         let metrics = ctx.metrics.clone();
         Running { shutdown, health, metrics, task: runtime().spawn(store::run(ctx)) }
