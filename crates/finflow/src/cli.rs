@@ -273,8 +273,11 @@ pub struct CompactArgs {
     /// Take days that ended at least this long ago
     #[arg(long, value_name = "TIME", default_value = "2h")]
     pub settled: harness::Duration,
-    /// Begin further objects when the rows of those under way hold this much memory
-    #[arg(long, value_name = "SIZE", default_value = "128MiB")]
+    /// Objects of this size, up to half as much again, where a partition has so much
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    pub object_size: harness::ByteSize,
+    /// Memory to work in: half for objects under way, which end earlier where it is full, the rest for rows
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub memory: harness::ByteSize,
 }
 

@@ -31,7 +31,9 @@ async fn run(args: &CompactArgs, s3: S3Config) -> anyhow::Result<()> {
     lake.s3.check(&root).await.context("see whether the store is fit for it")?;
     let now = SystemClock.now_ns();
     let memory_bytes = usize::try_from(args.memory.bytes()).context("--memory")?;
-    let options = Options { memory_bytes, now: now.saturating_sub(args.settled.as_ns()), ..Options::default() };
+    let object_bytes = usize::try_from(args.object_size.bytes()).context("--object-size")?;
+    let now_settled = now.saturating_sub(args.settled.as_ns());
+    let options = Options { object_bytes, memory_bytes, now: now_settled, ..Options::default() };
     let writer = format!("compact-{}-{now}", std::process::id());
     let compactor = Compactor::open(lake.s3.clone(), lake.paths.clone(), options, writer).await?;
     let (mut claims, mut objects, mut before) = (0, 0, 0);

@@ -10,7 +10,7 @@
 //!
 //! A claim is taken when another follows it (only then all its objects are surely there) and its day is over. A range
 //! ends with a day, so that each partition of a table gets one object per day and partition of the topic; late records
-//! make further ones.
+//! make further ones. Earlier it ends where objects would grow too large ([`size`]).
 
 use std::collections::BTreeMap;
 
@@ -28,6 +28,7 @@ use crate::row::Feed;
 use crate::table::{Dir, Grain};
 
 mod input;
+mod size;
 
 use input::Input;
 
@@ -37,7 +38,9 @@ const DAY_NS: i128 = 86_400_000_000_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub format: Format,
-    /// A range ends when its rows hold this much memory.
+    /// Objects are of this size or larger, up to half as much again, where their partition has so much.
+    pub object_bytes: usize,
+    /// Half of it is for objects under way, a quarter for rows that are not packed yet; the rest for one claim of the lake.
     pub memory_bytes: usize,
     /// Days are over that ended by now; nanoseconds since 1970 UTC.
     pub now: i64,
@@ -45,7 +48,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { format: Format::Parquet, memory_bytes: 128 << 20, now: 0 }
+        Self { format: Format::Parquet, object_bytes: 256 << 20, memory_bytes: 1 << 30, now: 0 }
     }
 }
 
@@ -147,7 +150,7 @@ impl<B: Bucket> Compactor<B> {
 
     async fn next(&self, source: &Source, from: i64) -> Result<Option<Next>, CompactError> {
         let mut range = Range::new(source.clone(), Feed::Raw, self.options.format, from);
-        let (mut made, mut day) = (Made::default(), None);
+        let (mut made, mut day, mut whole) = (Made::default(), None, None);
         for start in self.starts(source, from)? {
             let claim = self.claim(source, *start).await?;
             if claim.claim.kind != Kind::Data {
@@ -160,13 +163,13 @@ impl<B: Bucket> Compactor<B> {
             // Claims without a day, such as those of daily bars, join those before them.
             let own = self.day(&claim).or(day);
             let is_over = own.is_none_or(|end| end <= i128::from(self.options.now));
-            if !is_over || (day.is_some() && own != day) || range.size_bytes() >= self.options.memory_bytes {
+            if !is_over || (day.is_some() && own != day) || self.is_full(&range, &claim, &mut whole).await? {
                 break;
             }
             day = own;
             made.from_claims += 1;
             made.from_objects += claim.claim.objects.len() as u64;
-            self.input(source, claim).await?.push_to(&mut range)?;
+            self.add(source, claim, &mut range).await?;
         }
         Ok((!range.is_empty()).then(|| Next::Range(Box::new(range), made)))
     }
@@ -182,7 +185,7 @@ impl<B: Bucket> Compactor<B> {
                 break;
             }
             let claim = self.claim(source, *start).await?;
-            self.input(source, claim).await?.push_to(&mut range)?;
+            self.add(source, claim, &mut range).await?;
         }
         if range.next() != end + 1 {
             return Err(changed("it does not end where a claim of the lake ends"));
@@ -213,8 +216,15 @@ impl<B: Bucket> Compactor<B> {
         Ok(Claim::read(&json, source, Some(start)).map_err(|why| ChainError::BadClaim { key, why })?)
     }
 
-    async fn input(&self, source: &Source, claim: Checked) -> Result<Input, CompactError> {
-        Input::read(&self.bucket, &self.paths, &self.expired, source, claim).await
+    /// Appends what a claim has to a range, within the memory.
+    async fn add(&self, source: &Source, claim: Checked, range: &mut Range) -> Result<(), CompactError> {
+        let input = Input::read(&self.bucket, &self.paths, &self.expired, source, claim).await?;
+        input.push_to(range)?;
+        if range.held_bytes() > self.options.memory_bytes / 4 {
+            // Not all of them, so that a small object is not cut into small pieces.
+            range.pack_down_to(range.size_bytes() / 2);
+        }
+        Ok(())
     }
 
     /// The end of the last day that a claim has rows of.

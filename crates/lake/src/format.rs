@@ -52,11 +52,20 @@ pub trait Rows: Send {
     /// claim stays finished, and a late writer cannot bring the record back beside it.
     fn lost(&mut self, _offset: i64) {}
 
-    /// Bytes of the rows.
+    /// Bytes of the rows that are not packed.
     fn size_bytes(&self) -> usize;
 
     /// Memory that they take: more than they have bytes, since what grows is given twice as much each time.
     fn held_bytes(&self) -> usize;
+
+    /// Makes the bytes of the rows so far, which are a fraction of their size in memory. Rows that come later are sorted
+    /// and compressed for themselves: to be used where an object is larger than the memory.
+    fn pack(&mut self) {}
+
+    /// Bytes that are made already.
+    fn packed_bytes(&self) -> usize {
+        0
+    }
 
     /// The bytes to store: the same rows always give the same bytes.
     fn finish(self: Box<Self>) -> Vec<Body>;

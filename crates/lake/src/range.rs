@@ -36,7 +36,9 @@ struct Slot {
     count: u64,
     first: i64,
     last: i64,
+    /// Of the rows that are not packed.
     size_bytes: usize,
+    packed_rows: u64,
 }
 
 struct Slots {
@@ -59,6 +61,7 @@ impl Slots {
                     first: 0,
                     last: 0,
                     size_bytes: 0,
+                    packed_rows: 0,
                 });
                 u32::try_from(self.all.len() - 1).expect("a range is sealed long before 2^32 objects")
             }),
@@ -207,7 +210,32 @@ impl Range {
         self.rows
     }
 
-    /// Bytes of the rows.
+    /// Packs the rows of the largest objects until the rest has at most so many bytes.
+    pub(crate) fn pack_down_to(&mut self, size_bytes: usize) {
+        while self.size_bytes > size_bytes {
+            let Some(slot) = self.slots.all.iter_mut().max_by_key(|slot| slot.size_bytes) else { return };
+            slot.rows.pack();
+            let rest_bytes = slot.rows.size_bytes();
+            if rest_bytes == slot.size_bytes {
+                return;
+            }
+            self.size_bytes -= slot.size_bytes - rest_bytes;
+            (slot.size_bytes, slot.packed_rows) = (rest_bytes, slot.count);
+        }
+    }
+
+    /// Rows that were packed of the object of a partition, and their bytes.
+    pub(crate) fn packed_of(&self, dir: Dir) -> (u64, usize) {
+        let slot = self.slots.by_dir.get(&dir).map(|index| &self.slots.all[*index as usize]);
+        slot.map_or((0, 0), |slot| (slot.packed_rows, slot.rows.packed_bytes()))
+    }
+
+    /// Bytes of all objects that are made already.
+    pub(crate) fn packed_bytes(&self) -> usize {
+        self.slots.all.iter().map(|slot| slot.rows.packed_bytes()).sum()
+    }
+
+    /// Bytes of the rows that are not packed.
     pub fn size_bytes(&self) -> usize {
         self.size_bytes
     }

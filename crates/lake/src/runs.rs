@@ -26,7 +26,7 @@ pub enum Target {
 pub struct Runs(Vec<(Target, u64)>);
 
 /// A claim of this many runs would be some 20 MB: nobody writes one, so nobody needs to read one.
-const MAX_RUNS: usize = 1 << 22;
+pub(crate) const MAX_RUNS: usize = 1 << 22;
 
 /// Below this a claim is about as small without.
 const WORTH_PACKING_BYTES: usize = 256;

@@ -13,7 +13,7 @@ const HOUR: i64 = DAY / 24;
 const NOW: i64 = 4 * DAY + HOUR;
 
 fn options() -> Options {
-    Options { format: Format::Parquet, memory_bytes: usize::MAX, now: NOW }
+    Options { format: Format::Parquet, object_bytes: usize::MAX, memory_bytes: usize::MAX, now: NOW }
 }
 
 fn raw() -> Source {
@@ -169,6 +169,51 @@ async fn a_range_ends_at_the_limit_of_the_memory() {
     assert_eq!(audit(&bucket, "lake/compact").await.differences, []);
 }
 
+/// Trades of hours, in claims of some 8 KB.
+async fn grow_hours(bucket: &Memory, claims_of_hours: &[i64]) {
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut start = 0;
+    for (hour, claims) in (0..).zip(claims_of_hours) {
+        for claim in 0..*claims {
+            let trade = |n: i64| {
+                let (price, time) = (random.u64(..1 << 50), hour * HOUR + claim * 1_000_000 + n);
+                let id = random.u64(..);
+                format!(
+                    r#"{{"kind":"trade","schema_version":1,"venue":"X","symbol":"X:A","trade_id":"{id}","price":{price}e-9,"quantity":1,"event_time":{time}}}"#
+                )
+            };
+            let values: Vec<String> = (0..300).map(trade).collect();
+            store(bucket, &raw(), Feed::Raw, Format::JsonlZst, start, &values).await;
+            start += 301;
+        }
+    }
+}
+
+#[tokio::test]
+async fn objects_have_the_size_wanted_and_none_is_a_small_rest() {
+    let bucket = Memory::default();
+    // The last claim is left.
+    let hours = [2, 12, 31, 70, 42, 1];
+    grow_hours(&bucket, &hours).await;
+    let options = Options { object_bytes: 200_000, memory_bytes: 800_000, ..options() };
+    compact(&bucket, options).await.unwrap();
+    assert_eq!(audit(&bucket, "lake/compact").await.differences, []);
+    assert_eq!(rows(&bucket, "lake/compact").len() as i64, (hours.iter().sum::<i64>() - 1) * 300);
+    let mut sizes = BTreeMap::<Dir, Vec<usize>>::new();
+    for (key, object) in bucket.objects() {
+        if let Some((dir, _)) = Paths::new("lake/compact").parse(&key) {
+            sizes.entry(dir).or_default().push(object.body.len());
+        }
+    }
+    let sizes: Vec<_> = sizes.into_values().collect();
+    assert_eq!(sizes.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 3, 2], "{sizes:?}");
+    for (size, claims) in sizes.iter().zip(hours) {
+        let wanted = if claims < 20 { 1..=200_000 } else { 200_000..=330_000 };
+        assert!(size[..size.len() - 1].iter().all(|size| wanted.contains(size)), "{claims} claims: {sizes:?}");
+        assert!(claims < 20 || size.iter().all(|size| *size >= 100_000), "{claims} claims: {sizes:?}");
+    }
+}
+
 #[tokio::test]
 async fn killed_after_any_request_no_row_is_twice_and_the_next_run_goes_on() {
     let (lake, now) = (lake_of(Format::Parquet, 3).await, 2 * DAY + HOUR);
@@ -187,7 +232,7 @@ async fn killed_after_any_request_no_row_is_twice_and_the_next_run_goes_on() {
             break;
         }
         // In another format, since settings may change between two runs: the claim that is there decides.
-        compact(&bucket, Options { format: Format::JsonlGz, now, ..options() }).await.unwrap();
+        compact(&bucket, Options { format: Format::JsonlGz, memory_bytes: 3_000, now, ..options() }).await.unwrap();
         assert_eq!(audit(&bucket, "lake/compact").await.differences, [], "killed after {requests} requests");
         assert_eq!(rows(&bucket, "lake/compact"), rows(&whole, "lake/compact"), "killed after {requests} requests");
         requests += 1;

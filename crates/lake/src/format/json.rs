@@ -19,12 +19,14 @@ pub(super) enum Packing {
 pub(super) struct Lines {
     packing: Packing,
     text: Vec<u8>,
+    /// One after the other, which both packings take for one.
+    packed: Vec<u8>,
     rows: u64,
 }
 
 impl Lines {
     pub(super) fn new(packing: Packing) -> Self {
-        Self { packing, text: Vec::new(), rows: 0 }
+        Self { packing, text: Vec::new(), packed: Vec::new(), rows: 0 }
     }
 }
 
@@ -67,9 +69,22 @@ impl Rows for Lines {
         self.text.capacity()
     }
 
-    fn finish(self: Box<Self>) -> Vec<Body> {
-        let bytes = Bytes::from(self.packing.pack(&self.text));
-        vec![Body { offset: None, bytes, rows: self.rows }]
+    fn pack(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        self.packed.extend_from_slice(&self.packing.pack(&text));
+    }
+
+    fn packed_bytes(&self) -> usize {
+        self.packed.len()
+    }
+
+    fn finish(mut self: Box<Self>) -> Vec<Body> {
+        if self.packed.is_empty() {
+            self.packed = self.packing.pack(&self.text);
+        } else if !self.text.is_empty() {
+            self.pack();
+        }
+        vec![Body { offset: None, bytes: Bytes::from(self.packed), rows: self.rows }]
     }
 }
 

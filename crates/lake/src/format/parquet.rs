@@ -1,7 +1,8 @@
 //! Parquet: rows sorted by symbol and time, zstd, statistics of every page.
 //!
 //! A range is held by columns until it is sealed, sorted then, and written in row groups. The same rows always give the
-//! same bytes, whoever writes them with this version of the program.
+//! same bytes, whoever writes them with this version of the program. Where compaction packs rows before the end of the
+//! object, each such stretch of row groups is sorted for itself.
 
 use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::file::metadata::{KeyValue, SortingColumn};
@@ -26,32 +27,52 @@ pub(crate) use read::read;
 /// inside them; far more would cost a reader memory, far fewer would cost compression.
 const GROUP_ROWS: usize = 262_144;
 
-pub(super) struct Columnar(Cells);
+pub(super) struct Columnar {
+    cells: Cells,
+    /// Of the rows that were packed.
+    file: Option<write::File>,
+    packed_rows: u64,
+}
 
 impl Columnar {
     pub(super) fn new(table: Table) -> Self {
-        Self(Cells::new(table))
+        Self { cells: Cells::new(table), file: None, packed_rows: 0 }
     }
 }
 
+/// Of everything that writes to memory.
+const BUG: &str = "writing to memory fails only by a bug";
+
 impl Rows for Columnar {
     fn push(&mut self, row: &Row, at: Coordinates<'_>) {
-        self.0.push(row, at);
+        self.cells.push(row, at);
     }
 
     fn size_bytes(&self) -> usize {
-        self.0.size_bytes
+        self.cells.size_bytes
     }
 
     fn held_bytes(&self) -> usize {
         // Some columns have just grown, some are about to.
-        self.0.size_bytes * 2
+        self.cells.size_bytes * 2
     }
 
-    fn finish(self: Box<Self>) -> Vec<Body> {
-        let rows = self.0.rows as u64;
-        let bytes = write::file(self.0, GROUP_ROWS).expect("writing to memory fails only by a bug");
-        vec![Body { offset: None, bytes: Bytes::from(bytes), rows }]
+    fn pack(&mut self) {
+        let table = self.cells.table;
+        let cells = std::mem::replace(&mut self.cells, Cells::new(table));
+        self.packed_rows += cells.rows as u64;
+        let file = self.file.get_or_insert_with(|| write::File::new(table).expect(BUG));
+        file.add(&cells, GROUP_ROWS).expect(BUG);
+    }
+
+    fn packed_bytes(&self) -> usize {
+        self.file.as_ref().map_or(0, write::File::bytes)
+    }
+
+    fn finish(mut self: Box<Self>) -> Vec<Body> {
+        self.pack();
+        let bytes = self.file.expect("packing made it").finish().expect(BUG);
+        vec![Body { offset: None, bytes: Bytes::from(bytes), rows: self.packed_rows }]
     }
 }
 

@@ -61,14 +61,9 @@ impl Texts {
         self.ends.push(self.bytes.len());
     }
 
-    pub(crate) fn range(&self, at: usize) -> std::ops::Range<usize> {
+    fn range(&self, at: usize) -> std::ops::Range<usize> {
         let start = if at == 0 { 0 } else { self.ends[at - 1] };
         start..self.ends[at]
-    }
-
-    /// All of them, in one piece that slices share.
-    pub(crate) fn take_bytes(&mut self) -> Bytes {
-        Bytes::from(std::mem::take(&mut self.bytes))
     }
 }
 

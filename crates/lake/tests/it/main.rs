@@ -4,6 +4,7 @@ mod access;
 mod docs;
 mod fake;
 mod glue;
+mod large;
 mod model;
 mod parts;
 mod rights;

@@ -260,7 +260,9 @@ fn at(offset: i64) -> Coordinates<'static> {
 fn file(table: Table, rows: &[Row], group_rows: usize) -> Bytes {
     let mut cells = Cells::new(table);
     (0..).zip(rows).for_each(|(offset, row)| cells.push(row, at(offset)));
-    Bytes::from(write::file(cells, group_rows).unwrap())
+    let mut file = write::File::new(table).unwrap();
+    file.add(&cells, group_rows).unwrap();
+    Bytes::from(file.finish().unwrap())
 }
 
 fn read_back(table: Table, bytes: Bytes) -> Vec<String> {

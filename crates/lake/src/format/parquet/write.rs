@@ -12,66 +12,82 @@ use parquet::schema::types::TypePtr;
 
 use super::schema::schema;
 use super::{order, properties};
+use crate::table::Table;
 use crate::table::cells::Cells;
 use crate::table::leaf::{Leaf, Shape, Values};
 
-pub(super) fn file(mut cells: Cells, group_rows: usize) -> Result<Vec<u8>> {
-    let order = order(&cells);
-    groups(&mut cells.leaves, &order, group_rows, schema(cells.table), properties(cells.table))
-}
+/// A file under way.
+pub(super) struct File(SerializedFileWriter<Vec<u8>>);
 
-fn groups(
-    leaves: &mut [Leaf],
-    order: &[u32],
-    group_rows: usize,
-    schema: TypePtr,
-    properties: WriterProperties,
-) -> Result<Vec<u8>> {
-    let texts: Vec<Bytes> = leaves.iter_mut().map(text_bytes).collect();
-    let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
-    for rows in order.chunks(group_rows) {
-        let mut group = file.next_row_group()?;
-        for (leaf, text) in leaves.iter().zip(&texts) {
-            column(&mut group, leaf, text, rows)?;
-        }
-        group.close()?;
+impl File {
+    pub(super) fn new(table: Table) -> Result<Self> {
+        Self::with(schema(table), properties(table))
     }
-    file.into_inner()
+
+    fn with(schema: TypePtr, properties: WriterProperties) -> Result<Self> {
+        Ok(Self(SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?))
+    }
+
+    /// Appends rows, sorted among themselves.
+    pub(super) fn add(&mut self, cells: &Cells, group_rows: usize) -> Result<()> {
+        self.groups(&cells.leaves, &order(cells), group_rows)
+    }
+
+    fn groups(&mut self, leaves: &[Leaf], order: &[u32], group_rows: usize) -> Result<()> {
+        for rows in order.chunks(group_rows) {
+            let mut group = self.0.next_row_group()?;
+            for leaf in leaves {
+                column(&mut group, leaf, rows)?;
+            }
+            group.close()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.bytes_written()
+    }
+
+    pub(super) fn finish(self) -> Result<Vec<u8>> {
+        self.0.into_inner()
+    }
 }
 
-/// As a version wrote it that did not know these columns, none of which is a group or sorts the rows.
+/// As a version wrote it that did not know these columns, none of which sorts the rows.
 #[cfg(test)]
 pub(super) fn file_without(mut cells: Cells, group_rows: usize, names: &[&str]) -> Result<Vec<u8>> {
     use parquet::schema::types::Type;
     let keep: Vec<bool> = cells.table.columns().map(|column| !names.contains(&column.name)).collect();
     let full = schema(cells.table);
     let fields = full.get_fields().iter().zip(&keep).filter(|(_, keep)| **keep).map(|(field, _)| field.clone());
-    let schema = Type::group_type_builder("trades").with_fields(fields.collect()).build()?;
+    let schema = Type::group_type_builder(cells.table.name()).with_fields(fields.collect()).build()?;
     let order = order(&cells);
-    let mut keep = keep.into_iter();
+    let leaves = cells.table.columns().zip(keep).flat_map(|(column, keep)| std::iter::repeat_n(keep, column.leaves()));
+    let mut keep = leaves.collect::<Vec<_>>().into_iter();
     cells.leaves.retain(|_| keep.next() == Some(true));
-    groups(&mut cells.leaves, &order, group_rows, Arc::new(schema), WriterProperties::default())
+    let mut file = File::with(Arc::new(schema), WriterProperties::default())?;
+    file.groups(&cells.leaves, &order, group_rows)?;
+    file.finish()
 }
 
-/// The texts of a leaf in one piece, of which the values written are slices.
-fn text_bytes(leaf: &mut Leaf) -> Bytes {
-    match &mut leaf.values {
-        Values::Text(texts) => texts.take_bytes(),
-        _ => Bytes::new(),
+/// Rows written at once: a multiple of the batches in which the writer cuts pages. The statistics of a group keep a least and
+/// a greatest value, and with them the memory that the value lies in, as long as the file is under way: that of so many rows.
+const BATCH_ROWS: usize = 8192;
+
+fn column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, leaf: &Leaf, rows: &[u32]) -> Result<()> {
+    let mut column = group.next_column()?.expect("the schema has a column per leaf");
+    // The writer asks for whole lists.
+    let batch_rows = if matches!(leaf.shape, Shape::Nested(_)) { rows.len() } else { BATCH_ROWS };
+    for rows in rows.chunks(batch_rows) {
+        batch(column.untyped(), leaf, rows)?;
     }
+    column.close()
 }
 
-fn column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, leaf: &Leaf, text: &Bytes, rows: &[u32]) -> Result<()> {
+fn batch(column: &mut ColumnWriter<'_>, leaf: &Leaf, rows: &[u32]) -> Result<usize> {
     let picked = Picked::of(leaf, rows);
     let (at, levels, repeats) = (&picked.values, picked.levels.as_deref(), picked.repeats.as_deref());
-    let mut column = group.next_column()?.expect("the schema has a column per leaf");
-    let decimals = |values: &[i128]| {
-        let bytes: Vec<u8> = at.iter().flat_map(|at| values[*at as usize].to_be_bytes()).collect();
-        let bytes = Bytes::from(bytes);
-        let one = |at: usize| FixedLenByteArray::from(ByteArray::from(bytes.slice(at * 16..at * 16 + 16)));
-        (0..at.len()).map(one).collect::<Vec<_>>()
-    };
-    match (column.untyped(), &leaf.values) {
+    match (column, &leaf.values) {
         (ColumnWriter::BoolColumnWriter(out), Values::Flag(values)) => {
             out.write_batch(&pick(values, at), levels, repeats)
         }
@@ -85,19 +101,31 @@ fn column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, leaf: &Leaf, text: 
             out.write_batch(&pick(values, at), levels, repeats)
         }
         (ColumnWriter::FixedLenByteArrayColumnWriter(out), Values::Decimal(values)) => {
-            out.write_batch(&decimals(values), levels, repeats)
+            let decimals = slices(at, |at, bytes| bytes.extend_from_slice(&values[at].to_be_bytes()));
+            let decimals: Vec<_> = decimals.into_iter().map(FixedLenByteArray::from).collect();
+            out.write_batch(&decimals, levels, repeats)
         }
-        (ColumnWriter::ByteArrayColumnWriter(out), Values::Text(texts)) => {
-            let values = at.iter().map(|at| ByteArray::from(text.slice(texts.range(*at as usize))));
-            out.write_batch(&values.collect::<Vec<_>>(), levels, repeats)
+        (ColumnWriter::ByteArrayColumnWriter(out), Values::Text(_)) => {
+            let texts = slices(at, |at, bytes| bytes.extend_from_slice(leaf.values.text(at)));
+            out.write_batch(&texts, levels, repeats)
         }
         (ColumnWriter::ByteArrayColumnWriter(out), Values::Word(words)) => {
             let values = at.iter().map(|at| ByteArray::from(words.get(*at as usize).clone()));
             out.write_batch(&values.collect::<Vec<_>>(), levels, repeats)
         }
         _ => unreachable!("schema and leaves are made of the same columns"),
-    }?;
-    column.close()
+    }
+}
+
+/// Values side by side in one piece of memory, which slices of it share.
+fn slices(at: &[u32], write: impl Fn(usize, &mut Vec<u8>)) -> Vec<ByteArray> {
+    let (mut bytes, mut ends) = (Vec::new(), vec![0]);
+    for at in at {
+        write(*at as usize, &mut bytes);
+        ends.push(bytes.len());
+    }
+    let bytes = Bytes::from(bytes);
+    ends.windows(2).map(|span| ByteArray::from(bytes.slice(span[0]..span[1]))).collect()
 }
 
 fn pick<T: Copy>(values: &[T], at: &[u32]) -> Vec<T> {
