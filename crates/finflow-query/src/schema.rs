@@ -39,6 +39,7 @@ fn data_type(kind: Type) -> DataType {
             DataType::Map(Arc::new(Field::new("key_value", entry, false)), false)
         }
         Type::Struct(members) => DataType::Struct(members.iter().map(field).collect()),
+        Type::Structs(members) => list(DataType::Struct(members.iter().map(field).collect())),
     }
 }
 

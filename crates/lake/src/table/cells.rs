@@ -1,6 +1,8 @@
 //! Rows of a table by columns: filled from records, or from an object that is read back.
 
-use market::{Alert, Bar, Cancel, Correction, Decimal, Event, Gap, Metrics, News, Quote, Side, Trade, Undefined};
+use market::{
+    Alert, Bar, Cancel, Correction, Decimal, Event, Gap, Input, Metrics, News, Quote, Side, Trade, Undefined,
+};
 
 use super::Table;
 use super::columns::{Column, Type};
@@ -65,7 +67,7 @@ impl Column {
     pub(crate) fn leaves(&self) -> usize {
         match self.kind {
             Type::Numbers => 2,
-            Type::Struct(members) => members.len(),
+            Type::Struct(members) | Type::Structs(members) => members.len(),
             _ => 1,
         }
     }
@@ -76,6 +78,14 @@ fn add_leaves(column: &Column, leaves: &mut Vec<Leaf>) {
     let nested = || Shape::Nested(Nested::default());
     let (values, shape) = match column.kind {
         Type::Struct(members) => return members.iter().for_each(|member| add_leaves(member, leaves)),
+        Type::Structs(members) => {
+            let values = |member: &Column| match member.kind {
+                Type::Int => Values::Int(Vec::new()),
+                Type::Long => Values::Long(Vec::new()),
+                _ => unreachable!("the groups of a list hold numbers"),
+            };
+            return leaves.extend(members.iter().map(|member| Leaf { values: values(member), shape: nested() }));
+        }
         Type::Numbers => {
             leaves.push(Leaf { values: Values::Word(Default::default()), shape: nested() });
             (Values::Decimal(Vec::new()), nested())
@@ -200,6 +210,34 @@ impl Filler<'_> {
         }
         values.end_row();
         self.size_bytes += 4 * size_of::<usize>() + count * 24;
+    }
+
+    /// A list of stretches that may be null, which it is when it is empty.
+    fn inputs(&mut self, inputs: &[Input]) {
+        self.member(inputs, |values, input| match values {
+            Values::Int(values) => values.push(input.partition),
+            _ => unreachable!("the columns and what fills them have the same order"),
+        });
+        for offset in [|input: &Input| input.first_offset, |input: &Input| input.last_offset] {
+            self.member(inputs, |values, input| match values {
+                Values::Long(values) => values.push(offset(input)),
+                _ => unreachable!("the columns and what fills them have the same order"),
+            });
+        }
+    }
+
+    /// One member of each group of a list that may be null.
+    fn member<T>(&mut self, items: &[T], push: impl Fn(&mut Values, &T)) {
+        let leaf = self.next();
+        for (i, item) in items.iter().enumerate() {
+            push(&mut leaf.values, item);
+            leaf.nested().levels.push((2, u8::from(i > 0)));
+        }
+        if items.is_empty() {
+            leaf.nested().levels.push((0, 0));
+        }
+        leaf.end_row();
+        self.size_bytes += 2 * size_of::<usize>() + items.len().max(1) * 10;
     }
 
     fn pairs(&mut self, pairs: &[(String, String)]) {
@@ -359,6 +397,7 @@ impl Filler<'_> {
         let names: Vec<_> = metrics.averages.iter().map(|(average, value)| (average.field(), *value)).collect();
         self.numbers(names.iter().map(|(name, value)| (name.as_str(), *value)));
         self.flag(metrics.gap);
+        self.inputs(&metrics.input_before);
         let reasons = &metrics.reasons;
         for reason in [
             reasons.quote_volume,

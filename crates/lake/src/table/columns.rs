@@ -33,6 +33,8 @@ pub enum Type {
     Pairs,
     /// A group that every row has. Its members are of the types above.
     Struct(&'static [Column]),
+    /// A list of groups that have all of their members, which are numbers.
+    Structs(&'static [Column]),
 }
 
 /// How a row says that it has no value here.
@@ -43,7 +45,7 @@ pub enum Absent {
     /// `null` in JSON.
     Null,
     /// Left out in JSON: so are false [`Type::Flag`]s, of which every row has one in Parquet, and empty
-    /// [`Type::Numbers`].
+    /// [`Type::Numbers`] and [`Type::Structs`].
     Omit,
 }
 
@@ -73,7 +75,7 @@ const fn omit(name: &'static str, kind: Type) -> Column {
     Column { name, kind, absent: Absent::Omit }
 }
 
-use Type::{Decimal, Double, Flag, Int, Long, Numbers, Pairs, Struct, Text, Texts, Time, Word};
+use Type::{Decimal, Double, Flag, Int, Long, Numbers, Pairs, Struct, Structs, Text, Texts, Time, Word};
 
 const TRADES: &[Column] = &[
     must("kind", Word),
@@ -119,6 +121,9 @@ const BARS: &[Column] = &[
     omit("receive_time", Time),
 ];
 
+/// A stretch of a partition of the events.
+const STRETCH: &[Column] = &[must("partition", Int), must("first_offset", Long), must("last_offset", Long)];
+
 const METRICS: &[Column] = &[
     must("kind", Word),
     must("schema_version", Int),
@@ -147,7 +152,7 @@ const METRICS: &[Column] = &[
     null("buy_volume", Decimal),
     must("partial", Flag),
     must("quality", Word),
-    must("input", Struct(&[must("partition", Int), must("first_offset", Long), must("last_offset", Long)])),
+    must("input", Struct(STRETCH)),
     must("late", Long),
     must("duplicate", Long),
     must("backfilled", Long),
@@ -156,6 +161,7 @@ const METRICS: &[Column] = &[
     omit("bar_count", Long),
     omit("averages", Numbers),
     omit("gap", Flag),
+    omit("input_before", Structs(STRETCH)),
     omit("quote_volume_reason", Word),
     omit("twap_reason", Word),
     omit("average_reason", Word),

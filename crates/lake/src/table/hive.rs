@@ -22,6 +22,9 @@ impl Column {
                     members.iter().map(|member| format!("{} {}", member.name, member.view_type())).collect();
                 format!("row({})", members.join(", "))
             }
+            Type::Structs(members) => {
+                format!("array({})", Column { kind: Type::Struct(members), ..*self }.view_type())
+            }
         }
     }
 
@@ -43,6 +46,9 @@ impl Column {
                 let members: Vec<String> =
                     members.iter().map(|member| format!("{}:{}", member.name, member.hive_type(format))).collect();
                 format!("struct<{}>", members.join(","))
+            }
+            Type::Structs(members) => {
+                format!("array<{}>", Column { kind: Type::Struct(members), ..*self }.hive_type(format))
             }
         }
     }

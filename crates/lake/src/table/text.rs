@@ -80,6 +80,18 @@ fn value(column: &Column, leaves: &[Leaf], row: usize, out: &mut Vec<u8>) {
             });
         }
         Type::Numbers => numbers(leaves, row, out),
+        Type::Structs(members) => {
+            let values: Vec<Span> = leaves.iter().map(|leaf| nested(leaf, row).1).collect();
+            list(0..values[0].len(), out, |at, out| {
+                for (i, ((member, leaf), values)) in members.iter().zip(leaves).zip(&values).enumerate() {
+                    out.push(if i == 0 { b'{' } else { b',' });
+                    string(member.name.as_bytes(), out);
+                    out.push(b':');
+                    single(&leaf.values, values.start + at, out);
+                }
+                out.push(b'}');
+            });
+        }
         _ => single(&leaf.values, row, out),
     }
 }

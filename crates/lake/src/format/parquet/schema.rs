@@ -21,6 +21,10 @@ fn node(column: &Column) -> TypePtr {
     let repetition = if column.is_nullable() { Repetition::OPTIONAL } else { Repetition::REQUIRED };
     match column.kind {
         Type::Struct(members) => group(column.name, repetition, None, members.iter().map(node).collect()),
+        Type::Structs(members) => {
+            let element = group("element", Repetition::REQUIRED, None, members.iter().map(node).collect());
+            list(column.name, repetition, element)
+        }
         Type::Texts => list(column.name, repetition, leaf("element", Type::Text, Repetition::REQUIRED)),
         Type::Pairs => {
             let text = leaf("element", Type::Text, Repetition::REQUIRED);
@@ -55,7 +59,9 @@ fn leaf(name: &str, kind: Type, repetition: Repetition) -> TypePtr {
         Type::Double => (Physical::DOUBLE, None),
         Type::Time => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::NANOS))),
         Type::Decimal => (Physical::FIXED_LEN_BYTE_ARRAY, Some(LogicalType::decimal(SCALE, DIGITS))),
-        Type::Texts | Type::Pairs | Type::Numbers | Type::Struct(_) => unreachable!("groups are made of leaves"),
+        Type::Texts | Type::Pairs | Type::Numbers | Type::Struct(_) | Type::Structs(_) => {
+            unreachable!("groups are made of leaves")
+        }
     };
     let mut leaf = Node::primitive_type_builder(name, physical).with_repetition(repetition).with_logical_type(logical);
     if kind == Type::Decimal {

@@ -142,6 +142,10 @@ fn event(table: Table, rng: &mut Rng) -> Event {
     }
 }
 
+fn input(rng: &mut Rng) -> Input {
+    Input { partition: rng.i32(..), first_offset: rng.i64(..), last_offset: rng.i64(..) }
+}
+
 fn metrics(rng: &mut Rng) -> Metrics {
     let reason = |rng: &mut Rng| maybe(rng, |_| Undefined::FewTrades);
     Metrics {
@@ -170,8 +174,8 @@ fn metrics(rng: &mut Rng) -> Metrics {
         buy_volume: maybe(rng, quantity),
         partial: rng.bool(),
         quality: Quality::Backfilled,
-        input: Input { partition: rng.i32(..), first_offset: rng.i64(..), last_offset: rng.i64(..) },
-        input_before: Vec::new(),
+        input: input(rng),
+        input_before: (0..rng.usize(..3)).map(|_| input(rng)).collect(),
         late: rng.u64(..9),
         duplicate: rng.u64(..9),
         backfilled: rng.u64(..9),
@@ -317,22 +321,27 @@ fn objects_of_the_first_version_are_read_for_ever() {
 
 #[test]
 fn columns_that_an_older_object_lacks_have_no_value() {
-    // The form of a time before side, receive time and the flag of back-filled trades: the file lacks them.
-    let mut rng = Rng::with_seed(7);
-    let rows: Vec<Row> = (0..20).map(|_| row(Table::Trades, &mut rng)).collect();
-    let mut cells = Cells::new(Table::Trades);
-    (0..).zip(&rows).for_each(|(offset, row)| cells.push(row, at(offset)));
-    let lacking = ["trade_id", "side", "receive_time", "backfilled"];
-    let bytes = write::file_without(cells, 7, &lacking).unwrap();
-    let strip = |line: String| {
-        let mut json: serde_json::Map<String, Value> = serde_json::from_str(&line).unwrap();
-        lacking.iter().for_each(|name| drop(json.remove(*name)));
-        Value::Object(json)
-    };
-    let expected: Vec<Value> = lines(Table::Trades, &rows).into_iter().map(strip).collect();
-    let found: Vec<Value> =
-        read_back(Table::Trades, Bytes::from(bytes)).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(found, expected);
+    // The form of a time before side, receive time and the flag of back-filled trades, and of one before partitions could be added.
+    for (table, lacking) in [
+        (Table::Trades, &["trade_id", "side", "receive_time", "backfilled"][..]),
+        (Table::Metrics, &["averages", "input_before"]),
+    ] {
+        let mut rng = Rng::with_seed(7);
+        let rows: Vec<Row> = (0..20).map(|_| row(table, &mut rng)).collect();
+        let mut cells = Cells::new(table);
+        (0..).zip(&rows).for_each(|(offset, row)| cells.push(row, at(offset)));
+        let bytes = write::file_without(cells, 7, lacking).unwrap();
+        let strip = |line: String| {
+            let mut json: serde_json::Map<String, Value> = serde_json::from_str(&line).unwrap();
+            let gone = lacking.iter().filter(|name| json.remove(**name).is_some()).count();
+            (gone, Value::Object(json))
+        };
+        let (gone, expected): (Vec<usize>, Vec<Value>) = lines(table, &rows).into_iter().map(strip).unzip();
+        assert!(gone.iter().any(|gone| *gone == lacking.len()), "some row has all of them");
+        let found = read_back(table, Bytes::from(bytes));
+        let found: Vec<Value> = found.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(found, expected);
+    }
 }
 
 #[test]
