@@ -47,11 +47,10 @@ fn plan(args: &CatalogApplyArgs) -> anyhow::Result<(S3Config, Options)> {
     plain(&args.catalog, "--catalog")?;
     let tomorrow = Dir::of(Table::Metrics, SystemClock.now_ns() + DAY_NS).to_string();
     let prefix = store.s3.prefix.trim_matches('/');
-    let place = if prefix.is_empty() { String::new() } else { format!("/{prefix}") };
     let options = Options {
         database: args.database.clone(),
         format: store.format,
-        place: format!("s3://{}{place}", store.s3.bucket),
+        place: Options::place(&store.s3.bucket, prefix),
         from: args.from.clone(),
         tomorrow: tomorrow.trim_start_matches("metrics/dt=").to_owned(),
         catalog: args.catalog.clone(),

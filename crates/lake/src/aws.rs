@@ -65,6 +65,7 @@ impl AwsError {
 
 fn hint(service: &str, code: &str) -> &'static str {
     match (service, code) {
+        ("glue", "EntityNotFoundException") => "; `finflow catalog apply` creates the tables",
         ("glue", "AccessDeniedException") => "; the role needs this action on the catalog, the database and its tables",
         (_, "AccessDeniedException") => "; the role needs this action, and those on the catalog and the buckets",
         (_, "ConcurrentModificationException" | "VersionMismatchException") => {

@@ -22,9 +22,11 @@ mod desired;
 mod diff;
 mod glue;
 mod partitions;
+mod registrar;
 mod view;
 
 pub use glue::{Glue, GlueService};
+pub use registrar::{Registrar, RegistrarWatcher};
 
 /// Name of the view that the seeds' queries use.
 pub const VIEW: &str = "stock_data";
@@ -46,6 +48,26 @@ pub struct Options {
     pub register: bool,
     /// Define a crawler over the tables, with this role.
     pub crawler: Option<String>,
+}
+
+impl Options {
+    /// What [`Registrar`] needs to know of tables that are there already.
+    pub fn to_register(database: &str, format: Format, bucket: &str, prefix: &str) -> Self {
+        Self {
+            database: database.to_owned(),
+            format,
+            place: Self::place(bucket, prefix),
+            from: String::new(),
+            tomorrow: String::new(),
+            catalog: String::new(),
+            register: true,
+            crawler: None,
+        }
+    }
+
+    pub fn place(bucket: &str, prefix: &str) -> String {
+        format!("s3://{bucket}/{prefix}").trim_end_matches('/').to_owned()
+    }
 }
 
 /// One request to the catalog, and what it is for.

@@ -20,6 +20,17 @@ pub struct Config {
     pub format: Format,
     pub rotate: Rotate,
     pub memory: ByteSize,
+    pub catalog: CatalogConfig,
+}
+
+/// Partitions registered in Glue as they are stored, for tables without projection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CatalogConfig {
+    pub register: bool,
+    pub database: String,
+    /// URL of what stands in for Glue. Empty: AWS, by region.
+    pub endpoint: String,
 }
 
 /// When the rows of a partition become objects: as soon as one of these is reached.
@@ -59,6 +70,13 @@ const DOCS: &[(&str, &str)] = &[
         "Or after this long. Waits up to ten times longer while the rows would become many small objects.",
     ),
     ("memory", "Rows held in memory in all. When it is full, reading waits; nothing is dropped."),
+    (
+        "catalog.register",
+        "Register each partition in Glue once it has an object, for engines that do not compute them by projection. Trouble is counted and \
+         tried again; storing never waits for it.",
+    ),
+    ("catalog.database", "Database of the tables, which `finflow catalog apply` creates."),
+    ("catalog.endpoint", "URL of what stands in for Glue. Empty: AWS itself, by s3.region."),
 ];
 
 impl Default for Config {
@@ -75,7 +93,14 @@ impl Default for Config {
             format: Format::default(),
             rotate: Rotate::default(),
             memory: ByteSize::mib(128),
+            catalog: CatalogConfig::default(),
         }
+    }
+}
+
+impl Default for CatalogConfig {
+    fn default() -> Self {
+        CatalogConfig { register: false, database: "finflow".to_owned(), endpoint: String::new() }
     }
 }
 
@@ -148,6 +173,13 @@ impl harness::Config for Config {
         if rotate.interval.is_zero() || rotate.event_span.is_zero() {
             return Err("rotate: interval and event_span must be more than 0s".to_owned());
         }
+        let CatalogConfig { register, database, endpoint } = &self.catalog;
+        if *register && database.is_empty() {
+            return Err("catalog.database: expected the name of a database of Glue".to_owned());
+        }
+        if !endpoint.is_empty() && !endpoint.starts_with("http://") && !endpoint.starts_with("https://") {
+            return Err(format!("catalog.endpoint `{endpoint}` must begin with http:// or https://"));
+        }
         if self.memory < rotate.size {
             return Err(format!("memory: {} is less than rotate.size, {}", self.memory, rotate.size));
         }
@@ -170,11 +202,16 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_refused_by_name() {
         type Breaks = fn(&mut Config);
-        let broken: [(Breaks, &str); 6] = [
+        let broken: [(Breaks, &str); 8] = [
             (|c| c.group.clear(), "group"),
             (|c| c.metrics = c.input.clone(), "twice"),
             (|c| c.rotate.rows = 0, "rotate"),
             (|c| c.memory = ByteSize::mib(1), "memory"),
+            (
+                |c| c.catalog = CatalogConfig { register: true, database: String::new(), ..Default::default() },
+                "catalog.database",
+            ),
+            (|c| c.catalog.endpoint = "glue".to_owned(), "catalog.endpoint"),
             (|c| c.s3.endpoint = "127.0.0.1:9000".to_owned(), "s3.endpoint"),
             (|c| c.s3.access_key = "only".to_owned(), "s3.secret_key"),
         ];

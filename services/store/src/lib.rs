@@ -12,6 +12,7 @@
 //! bytes, and everything on that topic is a row of `dead_letters`, bytes in base64.
 
 mod broker;
+mod catalog;
 mod config;
 mod error;
 mod observe;
@@ -26,7 +27,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lake::{Paths, Patient, S3, Watcher};
 
-pub use config::{Config, Rotate};
+pub use config::{CatalogConfig, Config, Rotate};
 pub use summary::{PartitionSummary, Summary};
 
 use observe::Observer;
@@ -52,6 +53,10 @@ pub async fn run(ctx: harness::Context<Config>) -> anyhow::Result<Summary> {
         }
     }
     let bucket = Patient::new(s3, observer.s3.clone());
+    let (registering, registrar) =
+        catalog::start(&ctx.config, bucket.clone(), paths.clone(), observer.catalog.clone()).await;
     let inner = ctx.clone();
-    ctx.thread("loop", move || Pipeline::new(inner, bucket, paths, observer)?.run()).await
+    let ended = ctx.thread("loop", move || Pipeline::new(inner, bucket, paths, observer, registering)?.run()).await;
+    catalog::finish(registrar).await;
+    ended
 }

@@ -9,6 +9,10 @@ use lake::{BucketError, ChainError, Skip, Table, Trouble, Watcher};
 use streams::TopicPartition;
 use tracing::{info, warn};
 
+mod catalog;
+
+pub(crate) use catalog::CatalogWatch;
+
 use crate::config::Config;
 use crate::work::Receipt;
 
@@ -21,6 +25,7 @@ const WHY: &[&str] =
 #[derive(Clone)]
 pub(crate) struct Observer {
     pub(crate) s3: S3Watch,
+    pub(crate) catalog: CatalogWatch,
     pub(crate) flush_seconds: Histogram,
     records: IntCounterVec,
     skipped: IntCounterVec,
@@ -50,6 +55,7 @@ impl Observer {
         let why: Vec<&[&str]> = WHY.iter().map(std::slice::from_ref).collect();
         Self {
             s3: S3Watch::new(ctx),
+            catalog: CatalogWatch::new(ctx),
             flush_seconds: m.histogram(
                 "flush_seconds",
                 "Time to make, claim and write the objects of a range.",

@@ -10,6 +10,7 @@ use lake::{Bucket, ChainError, Feed, Paths, Record};
 use streams::{Admin, Consumer, ConsumerOptions, Env, Polled, StreamError, TopicPartition};
 
 use crate::broker::Broker;
+use crate::catalog::Registering;
 use crate::config::Config;
 use crate::error::StoreError;
 use crate::observe::{Observer, Tally};
@@ -40,6 +41,7 @@ pub(crate) struct Pipeline<B: Bucket> {
     ctx: harness::Context<Config>,
     env: Env,
     observer: Observer,
+    registering: Registering,
     workers: Workers<B>,
     assigned: harness::Latch,
     partitions: Vec<Partition<B>>,
@@ -72,6 +74,7 @@ impl<B: Bucket> Pipeline<B> {
         bucket: B,
         paths: Paths,
         observer: Observer,
+        registering: Registering,
     ) -> Result<Self, StreamError> {
         let env = Env::of(&ctx).with_heartbeat(ctx.heartbeat("loop"));
         let admin = Admin::new(&env, &ctx.config.kafka)?;
@@ -89,6 +92,7 @@ impl<B: Bucket> Pipeline<B> {
             ctx,
             env,
             observer,
+            registering,
             workers,
             assigned,
             partitions: Vec::new(),
@@ -318,6 +322,7 @@ impl<B: Bucket> Pipeline<B> {
             }
             Ok(Outcome::Stored(receipt)) => {
                 self.observer.stored(&receipt);
+                self.registering.stored(&receipt.claim);
                 if let Some(reading) = self.partitions[index].reading() {
                     reading.flight = None;
                 }
@@ -330,6 +335,7 @@ impl<B: Bucket> Pipeline<B> {
             }
             Ok(Outcome::Adopted(receipt)) => {
                 self.observer.adopted(&receipt);
+                self.registering.stored(&receipt.claim);
                 self.summary.add(&receipt, false);
                 self.relocate(consumer, index)?;
             }

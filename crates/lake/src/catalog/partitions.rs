@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::{CatalogError, Glue, Options, Plan, Step, desired};
 use crate::aws::AwsError;
 use crate::layout::Paths;
-use crate::table::Table;
+use crate::table::{Dir, Table};
 
 /// The most that one request takes.
-const BATCH: usize = 100;
+pub(super) const BATCH: usize = 100;
 
 /// Values of the partitions that the catalog has, page by page.
 pub(super) async fn registered<G: Glue>(
@@ -45,31 +45,34 @@ pub(super) fn plan(
     keys: &[String],
     paths: &Paths,
 ) {
-    let mut dirs: Vec<String> = keys.iter().filter_map(|key| Some(paths.parse(key)?.0.to_string())).collect();
+    let mut dirs: Vec<Dir> = keys.iter().filter_map(|key| Some(paths.parse(key)?.0)).collect();
     dirs.dedup();
-    let values = |dir: &String| -> Vec<String> {
-        dir.split('/').filter_map(|part| Some(part.split_once('=')?.1.to_owned())).collect()
-    };
-    let new: Vec<&String> = dirs.iter().filter(|dir| !known.contains(&values(dir))).collect();
+    dirs.retain(|dir| !known.contains(&values(*dir)));
+    plan.steps.extend(dirs.chunks(BATCH).map(|batch| step(options, table, batch)));
+}
+
+/// What the catalog calls the values of a partition.
+pub(super) fn values(dir: Dir) -> Vec<String> {
+    dir.to_string().split('/').filter_map(|part| Some(part.split_once('=')?.1.to_owned())).collect()
+}
+
+/// The request that registers partitions of a table, [`BATCH`] of them at most.
+pub(super) fn step(options: &Options, table: Table, dirs: &[Dir]) -> Step {
     let columns = desired::columns(table, options.format);
     let columns = desired::named_types(columns.iter().map(|(name, kind)| (*name, kind.as_str())));
     let name = desired::name(options, table);
-    for batch in new.chunks(BATCH) {
-        let inputs: Vec<Value> = batch
-            .iter()
-            .map(|dir| {
-                let location = format!("{}/{dir}/", options.place);
-                json!({"Values": values(dir), "StorageDescriptor": desired::storage(options, columns.clone(), &location)})
-            })
-            .collect();
-        plan.steps.push(Step {
-            what: format!("register {} partitions of {}.{}", batch.len(), options.database, name),
-            changes: vec![format!("{} to {}", batch[0], batch[batch.len() - 1])],
-            action: "BatchCreatePartition",
-            body: json!({
-                "DatabaseName": options.database, "TableName": name, "PartitionInputList": inputs,
-            }),
-        });
+    let input = |dir: &Dir| {
+        let location = format!("{}/{dir}/", options.place);
+        json!({"Values": values(*dir), "StorageDescriptor": desired::storage(options, columns.clone(), &location)})
+    };
+    let inputs: Vec<Value> = dirs.iter().map(input).collect();
+    Step {
+        what: format!("register {} partitions of {}.{}", dirs.len(), options.database, name),
+        changes: vec![format!("{} to {}", dirs[0], dirs[dirs.len() - 1])],
+        action: "BatchCreatePartition",
+        body: json!({
+            "DatabaseName": options.database, "TableName": name, "PartitionInputList": inputs,
+        }),
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use super::*;
 use crate::bucket::{Memory, Object};
 
+mod registrar;
+
 /// A catalog as AWS's own behaves where moto does not: versions are compared, pages are short, batches are limited.
 #[derive(Default)]
 struct Fake(Mutex<Content>);

@@ -2,6 +2,7 @@
 //! `FINFLOW_TEST_BROKERS` and `FINFLOW_TEST_S3` name.
 
 mod basics;
+mod catalog;
 mod clock;
 mod faults;
 mod killed;

@@ -3,7 +3,7 @@
 use testkit::eventually;
 
 use crate::process::Process;
-use crate::world::{LONG, MIDNIGHT, Running, World};
+use crate::world::{LONG, MIDNIGHT, World};
 
 const EACH: i64 = 50;
 
