@@ -18,6 +18,7 @@ use crate::layout::Paths;
 mod access;
 mod delete;
 mod error;
+mod keys;
 mod parts;
 mod read;
 

@@ -23,6 +23,8 @@ pub enum Trouble {
     Conflict,
     /// The secret does not fit the key, or the key is unknown, or a token is out of date.
     WrongKeys,
+    /// STS, which gives the keys of a role, cannot be asked just now.
+    KeysAway,
     /// The request is signed for a time that is not the store's: too far from it, it is refused.
     ClockOff,
     /// The keys are right but may not do this.
@@ -34,12 +36,13 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    pub const ALL: [Trouble; 10] = [
+    pub const ALL: [Trouble; 11] = [
         Trouble::Unreachable,
         Trouble::Busy,
         Trouble::Failed,
         Trouble::Conflict,
         Trouble::WrongKeys,
+        Trouble::KeysAway,
         Trouble::ClockOff,
         Trouble::Denied,
         Trouble::NoBucket,
@@ -55,6 +58,7 @@ impl Trouble {
             Trouble::Failed => "failed",
             Trouble::Conflict => "conflict",
             Trouble::WrongKeys => "wrong_keys",
+            Trouble::KeysAway => "keys_away",
             Trouble::ClockOff => "clock_off",
             Trouble::Denied => "denied",
             Trouble::NoBucket => "no_bucket",
@@ -66,7 +70,11 @@ impl Trouble {
     /// Whether the same request may succeed later without anybody doing anything to this program or the store. A clock is
     /// mended by NTP.
     pub fn is_transient(self) -> bool {
-        matches!(self, Trouble::Unreachable | Trouble::Busy | Trouble::Failed | Trouble::Conflict | Trouble::ClockOff)
+        match self {
+            Trouble::Unreachable | Trouble::Busy | Trouble::Failed | Trouble::Conflict => true,
+            Trouble::KeysAway | Trouble::ClockOff => true,
+            Trouble::WrongKeys | Trouble::Denied | Trouble::NoBucket | Trouble::WrongRegion | Trouble::NotS3 => false,
+        }
     }
 
     fn advice(self) -> &'static str {
@@ -74,6 +82,9 @@ impl Trouble {
             Trouble::Unreachable => "; is the endpoint right, and is the store up?",
             Trouble::Busy | Trouble::Failed | Trouble::Conflict => "",
             Trouble::WrongKeys => "; check the access key and the secret key (or the role of the pod)",
+            Trouble::KeysAway => {
+                "; is it up, and may this machine reach it (DNS, network policy, `AWS_ENDPOINT_URL_STS`)? it is asked again"
+            }
             Trouble::ClockOff => {
                 "; the clock of this machine is off: let NTP set it (`timedatectl set-ntp true`, `chronyc makestep`), \
                  then the work goes on by itself"

@@ -4,7 +4,7 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_types::date_time::{DateTime, Format};
 use harness::{Clock, SystemClock};
 
-use super::S3;
+use super::{S3, keys};
 use crate::bucket::{BucketError, Trouble};
 
 /// S3 refuses what is signed for a time farther than this from its own.
@@ -61,7 +61,19 @@ fn explain<E>(action: String, error: &SdkError<E>) -> BucketError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let (trouble, why) = match error {
+    let (trouble, why) = match keys::awaited(error) {
+        Some(why) => (Trouble::KeysAway, why),
+        None => told(error),
+    };
+    BucketError { trouble, action, why }
+}
+
+/// What a service says, or why it says nothing.
+pub(super) fn told<E>(error: &SdkError<E>) -> (Trouble, String)
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match error {
         SdkError::TimeoutError(_) => (Trouble::Unreachable, "no answer in time".to_owned()),
         SdkError::DispatchFailure(failure) => {
             // The chain ends with what the system said: "Connection refused (os error 111)".
@@ -74,8 +86,7 @@ where
         }
         SdkError::ConstructionFailure(_) => (Trouble::WrongKeys, DisplayErrorContext(error).to_string()),
         _ => answered(error),
-    };
-    BucketError { trouble, action, why }
+    }
 }
 
 /// An answer came, and it was no success.

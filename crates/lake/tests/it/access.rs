@@ -158,7 +158,9 @@ fn a_child_asks_the_store() {
         config.secret_key = Secret::new("s");
     }
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async { S3::connect(&config).await.head("x").await }).expect("an answer");
+    if let Err(error) = runtime.block_on(async { S3::connect(&config).await.head("x").await }) {
+        panic!("{} {} {error}", error.trouble.as_str(), error.is_transient());
+    }
 }
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/lake";
@@ -186,6 +188,36 @@ fn the_web_identity_of_a_pod_is_taken() {
         "{asked}"
     );
     assert!(authorization.contains("Credential=ASIATAKEN/") && token == "token", "{authorization} {token}");
+}
+
+/// What a process that may not have the keys says.
+fn complaint(sts: &str, more: &[(&str, &str)], role: &str) -> String {
+    let output = command("http://127.0.0.1:9", sts, role).envs(more.iter().copied()).output().expect("it runs");
+    assert!(!output.status.success(), "it has the keys");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn an_sts_that_is_away_is_waited_for_and_one_that_refuses_is_not() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("an address");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let answering = |status: &'static str, code: &'static str| {
+        let body = format!("<ErrorResponse><Error><Code>{code}</Code><Message>m</Message></Error></ErrorResponse>");
+        runtime.block_on(fake::start(move |_| fake::reply(status, "Content-Type: text/xml\r\n", &body)))
+    };
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "a-token").expect("written");
+    let path = file.path().to_str().expect("a path");
+    let pod = [("AWS_WEB_IDENTITY_TOKEN_FILE", path), ("AWS_ROLE_ARN", ROLE), ("AWS_REGION", "us-east-1")];
+    for (sts, trouble, words) in [
+        (format!("http://{nobody}"), "keys_away true", "STS does not give the keys: Connection refused"),
+        (answering("503 Service Unavailable", "ServiceUnavailable"), "keys_away true", "STS does not give the keys"),
+        (answering("403 Forbidden", "AccessDenied"), "wrong_keys false", "check the access key"),
+    ] {
+        for said in [complaint(&sts, &[], ROLE), complaint(&sts, &pod, "")] {
+            assert!(said.contains(trouble) && said.contains(words), "{trouble}, {words} in {said}");
+        }
+    }
 }
 
 #[test]

@@ -10,5 +10,6 @@ mod operators;
 mod process;
 mod proxy;
 mod soak;
+mod sts;
 mod together;
 mod world;
