@@ -1,13 +1,14 @@
 //! Interleavings of two writers on one partition, with crashes between any two requests, lost answers, requests
-//! that land late (also after their writer's death), retention, a topic made again, and a change of the format.
+//! that land late (also after their writer's death), retention, a topic made again, a transaction's marker inside of a range,
+//! and a change of the format. The same happens to commits of the group's position.
 //!
-//! Two searches: breadth first, which finds the shortest way to a wrong state and exhausts small worlds when it is let
-//! (`make soak-lake`), and random walks, which get far.
+//! Two searches: breadth first, which finds the shortest way to a wrong state and exhausts small worlds (the larger of them when
+//! it is let: `make soak-lake`), and random walks, which get far.
 //!
 //! Both work on the decisions in `world.rs`; a state is run again from its decisions, and two states are one when
 //! bucket, log and the writers' experiences are equal. Checked in every state: no record is in two objects or in one of
 //! another topic, none that was in one is gone, the claims tile the log from 0, and every offset of every claim but the
-//! last is what the claim says: a row, a skip, a hole or declared missing. Checked after each walk, once faults have
+//! last is what the claim says: a row, a skip, a marker, a hole or declared missing; nothing is committed that is not stored. Checked after each walk, once faults have
 //! ended: the same of the last claim, and the claims reach the end of the log.
 
 use std::collections::hash_map::DefaultHasher;
@@ -16,6 +17,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
 use lake::bucket::{Memory, Object};
+use lake::claim::Kind;
 use lake::{Bucket, Claim, Format, MISSING, Paths, Source};
 
 use crate::world::{LogState, Shared, TOPIC, Verdict, What, Writer, rows};
@@ -30,6 +32,8 @@ struct Faults {
     lost: u8,
     retention: u8,
     recreations: u8,
+    marker: Option<i64>,
+    commits: bool,
     /// Of the first and of the second writer.
     formats: [Format; 2],
 }
@@ -41,6 +45,8 @@ const CALM: Faults = Faults {
     lost: 0,
     retention: 0,
     recreations: 0,
+    marker: None,
+    commits: false,
     formats: [Format::Json, Format::Json],
 };
 
@@ -60,19 +66,25 @@ enum Step {
     Recreate,
 }
 
+enum Flying {
+    Put(String, Object),
+    Commit(u8, i64),
+}
+
 struct State {
     shared: Shared,
     left: Faults,
     writers: [Option<Writer>; 2],
-    flying: Vec<(String, Object)>,
+    flying: Vec<Flying>,
     generation: u8,
 }
 
 impl State {
     fn new(faults: Faults) -> Self {
-        let log = LogState { incarnation: 0, low: 0, high: faults.records };
+        let log = LogState { incarnation: 0, low: 0, high: faults.records, marker: faults.marker, committed: None };
         let log_changes = faults.retention + faults.recreations > 0;
-        let shared = Shared { bucket: Memory::default(), log: Arc::new(Mutex::new(log)), log_changes };
+        let (log, commits) = (Arc::new(Mutex::new(log)), faults.commits);
+        let shared = Shared { bucket: Memory::default(), log, log_changes, commits };
         Self { shared, left: faults, writers: [None, None], flying: Vec::new(), generation: 0 }
     }
 
@@ -87,7 +99,7 @@ impl State {
                         match what {
                             What::Choose(options) => (0..*options).for_each(|option| add(Verdict::Chosen(option))),
                             What::Look(_) | What::List(_) => add(Verdict::Done),
-                            What::Put(..) => {
+                            What::Put(..) | What::Commit(..) => {
                                 add(Verdict::Done);
                                 if self.left.lost > 0 {
                                     add(Verdict::Lost);
@@ -122,7 +134,7 @@ impl State {
         match step {
             Step::Decide { writer, index, verdict: Verdict::Done | Verdict::Lost } => {
                 let writer = self.writers[writer].as_ref().expect("only running writers wait");
-                matches!(writer.waits()[index], What::Put(..))
+                matches!(writer.waits()[index], What::Put(..) | What::Commit(..))
             }
             Step::Land(_) => true,
             _ => false,
@@ -144,17 +156,23 @@ impl State {
                     (_, Verdict::Lost) => self.left.lost -= 1,
                     (What::Put(key, object), Verdict::Late) => {
                         self.left.late -= 1;
-                        self.flying.push((key.clone(), object.clone()));
+                        self.flying.push(Flying::Put(key.clone(), object.clone()));
+                    }
+                    (What::Commit(incarnation, offset), Verdict::Late) => {
+                        self.left.late -= 1;
+                        self.flying.push(Flying::Commit(*incarnation, *offset));
                     }
                     _ => {}
                 }
                 let note = format!("{verdict:?} {} {:?}", self.seen(&what), self.shared.log());
                 self.writers[i].as_mut().expect("as above").decide(index, verdict, note);
             }
-            Step::Land(index) => {
-                let (key, object) = self.flying.remove(index);
-                now(self.shared.bucket.put_new(&key, object)).expect("memory does not fail");
-            }
+            Step::Land(index) => match self.flying.remove(index) {
+                Flying::Put(key, object) => {
+                    now(self.shared.bucket.put_new(&key, object)).expect("memory does not fail");
+                }
+                Flying::Commit(incarnation, offset) => self.shared.log().committed = Some((incarnation, offset)),
+            },
             Step::Retention => {
                 self.left.retention -= 1;
                 self.shared.log().low += 1;
@@ -175,7 +193,7 @@ impl State {
             What::Put(key, _) => format!("put {key} {}", objects.contains_key(key)),
             What::Look(what) => format!("{what} {}", objects.contains_key(what.trim_start_matches("head "))),
             What::List(prefix) => format!("list {:?}", now(self.shared.bucket.list(prefix, None, 1))),
-            What::Choose(_) => String::new(),
+            What::Commit(..) | What::Choose(_) => String::new(),
         }
     }
 
@@ -188,8 +206,11 @@ impl State {
         for writer in &self.writers {
             writer.as_ref().map(|writer| &writer.history).hash(&mut hasher);
         }
-        for (key, object) in &self.flying {
-            (key, &object.body).hash(&mut hasher);
+        for flying in &self.flying {
+            match flying {
+                Flying::Put(key, object) => (key, &object.body).hash(&mut hasher),
+                Flying::Commit(incarnation, offset) => (incarnation, offset).hash(&mut hasher),
+            }
         }
         let left = &self.left;
         (left.starts, left.late, left.lost, left.retention, left.recreations).hash(&mut hasher);
@@ -227,7 +248,7 @@ impl State {
     fn check_ledger(&self) -> Result<bool, String> {
         let source = Source::new(TOPIC, self.shared.log().topic_id(), 0);
         let (objects, rows) = (self.shared.bucket.objects(), rows(&self.shared.bucket));
-        let (mut next, mut claims, mut unfinished, paths) = (0, 0, None, Paths::new(""));
+        let (mut next, mut tail, mut claims, mut unfinished, paths) = (0, 0, 0, None, Paths::new(""));
         while let Some(claim) = objects.get(&paths.claim(&source, next)) {
             if let Some(why) = unfinished {
                 return Err(format!("claim {next} was made before the one before it was finished: {why}"));
@@ -235,6 +256,14 @@ impl State {
             let checked = Claim::read(&claim.body, &source, Some(next))?;
             let fates: BTreeMap<i64, lake::Target> = checked.runs.offsets(next).collect();
             for offset in next..=checked.claim.end {
+                let is_marker = self.left.marker == Some(offset);
+                if checked.claim.kind == Kind::Data && is_marker != (fates.get(&offset) == Some(&lake::Target::Marker))
+                {
+                    return Err(format!(
+                        "offset {offset} is claimed as {:?}, a marker: {is_marker}",
+                        fates.get(&offset)
+                    ));
+                }
                 let row = rows.contains_key(&(source.topic_id.clone(), offset));
                 let should = matches!(fates.get(&offset), Some(lake::Target::Object(_)));
                 let lost = objects.iter().filter(|(key, _)| key.contains(&source.topic_id)).any(|(_, object)| {
@@ -248,15 +277,22 @@ impl State {
                     unfinished = Some(format!("offset {offset} is no row yet"));
                 }
             }
-            next = checked.claim.end + 1;
+            (tail, next) = (next, checked.claim.end + 1);
             claims += 1;
         }
         let known = objects.keys().filter(|key| key.starts_with(&paths.claims(&source))).count();
         if known > claims {
             return Err(format!("claims beyond a gap at {next}"));
         }
-        let high = self.shared.log().high;
-        Ok(unfinished.is_none() && next == high)
+        let log = self.shared.log().clone();
+        let stored = unfinished.as_ref().map_or(next, |_| tail);
+        if let Some((incarnation, offset)) = log.committed
+            && incarnation == log.incarnation
+            && offset > stored
+        {
+            return Err(format!("{offset} is committed, and only {stored} is stored"));
+        }
+        Ok(unfinished.is_none() && next == log.high)
     }
 }
 
@@ -424,7 +460,40 @@ fn the_writers_write_different_formats() {
 }
 
 #[test]
+fn commits_whose_answers_are_lost_or_that_land_late() {
+    check("commits", Faults { commits: true, late: 1, lost: 1, ..CALM });
+}
+
+#[test]
+fn a_marker_inside_of_a_range() {
+    check("marker", Faults { records: 3, marker: Some(1), starts: 3, ..CALM });
+}
+
+#[test]
+fn small_worlds_are_exhausted() {
+    let marker = Faults { marker: Some(1), starts: 2, ..CALM };
+    let commits = Faults { records: 2, starts: 1, commits: true, lost: 1, late: 1, ..CALM };
+    for (name, faults) in [("small with a marker", marker), ("small with lost commits", commits)] {
+        let found = explore(name, faults, 15_000);
+        assert!(found.exhausted && found.finished > 0, "{name}: {} states", found.states);
+    }
+}
+
+#[test]
 fn everything_at_once() {
     let formats = [Format::Json, Format::Parquet];
-    check("all", Faults { records: 4, starts: 4, late: 2, lost: 2, retention: 2, recreations: 1, formats });
+    check(
+        "all",
+        Faults {
+            records: 4,
+            starts: 4,
+            late: 2,
+            lost: 2,
+            retention: 2,
+            recreations: 1,
+            marker: Some(3),
+            commits: true,
+            formats,
+        },
+    );
 }

@@ -23,6 +23,10 @@ pub struct LogState {
     pub incarnation: u8,
     pub low: i64,
     pub high: i64,
+    /// Offset of a transaction's marker, which no reader is given.
+    pub marker: Option<i64>,
+    /// What the group has committed, and of which incarnation.
+    pub committed: Option<(u8, i64)>,
 }
 
 impl LogState {
@@ -56,6 +60,8 @@ pub enum What {
     /// A look, which has no effect.
     Look(String),
     List(String),
+    /// The group's position in this incarnation of the topic: a write of another kind.
+    Commit(u8, i64),
     /// A free choice among so many.
     Choose(usize),
 }
@@ -77,6 +83,8 @@ pub struct Shared {
     pub log: Arc<Mutex<LogState>>,
     /// The log changes in this world. Where it does not, asking about it is no step of its own.
     pub log_changes: bool,
+    /// Writers commit, as steps of their own.
+    pub commits: bool,
 }
 
 impl Shared {
@@ -104,6 +112,13 @@ impl Hand {
         .await;
         self.waiting.lock().expect("no panic").retain(|other| !Arc::ptr_eq(other, &cell));
         verdict
+    }
+
+    /// As the store does it: once, whatever becomes of it.
+    async fn commit(&self, incarnation: u8, offset: i64) {
+        if self.shared.commits && self.wait(What::Commit(incarnation, offset)).await != Verdict::Late {
+            self.shared.log().committed = Some((incarnation, offset));
+        }
     }
 
     async fn look(&self, what: String) {
@@ -179,7 +194,7 @@ async fn write(hand: Hand, name: String, format: Format) -> Result<(), ChainErro
                 Ok(Next::Adopt { claim, missing }) => {
                     let mut adoption = Adoption::new(*claim, Feed::Raw, &missing);
                     let log = hand.shared.log().clone();
-                    for offset in adoption.start().max(log.low)..log.high {
+                    for offset in records(&log, adoption.start().max(log.low)..log.high) {
                         if with_record(&log, offset, |record| adoption.push(record)) == Progress::Complete {
                             break;
                         }
@@ -211,12 +226,13 @@ async fn write(hand: Hand, name: String, format: Format) -> Result<(), ChainErro
                     break;
                 }
                 let end = if longest == Verdict::Chosen(0) { from + 1 } else { log.high };
-                for offset in from..end {
+                for offset in records(&log, from..end) {
                     with_record(&log, offset, |record| range.push(record));
                 }
+                range.skip_to(end);
                 from = range.next();
                 match chain.store(&range.seal(&name, "model").encode()).await {
-                    Ok(Stored::Done) => {}
+                    Ok(Stored::Done) => hand.commit(log.incarnation, from).await,
                     Ok(Stored::Beaten) => break,
                     Err(ChainError::Recreated { .. }) => continue 'start,
                     Err(error) => return Err(error),
@@ -224,6 +240,12 @@ async fn write(hand: Hand, name: String, format: Format) -> Result<(), ChainErro
             }
         }
     }
+}
+
+/// The offsets at which a reader is given a record.
+fn records(log: &LogState, offsets: std::ops::Range<i64>) -> impl Iterator<Item = i64> {
+    let marker = log.marker;
+    offsets.filter(move |offset| Some(*offset) != marker)
 }
 
 fn with_record<T>(log: &LogState, offset: i64, then: impl FnOnce(&Record<'_>) -> T) -> T {
