@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use harness::traces::TRACEPARENT;
 use lake::{Bucket, ChainError, Feed, Paths, Record};
-use streams::{Admin, Consumer, ConsumerOptions, Env, Polled, StreamError, TopicPartition};
+use streams::{Admin, Consumer, ConsumerOptions, Env, KafkaConfig, Polled, StreamError, TopicPartition};
 
 use crate::broker::Broker;
 use crate::catalog::Registering;
@@ -109,7 +109,7 @@ impl<B: Bucket> Pipeline<B> {
     pub(crate) fn run(mut self) -> anyhow::Result<Summary> {
         let topics = self.ctx.config.topics().into_iter().map(|(topic, _)| topic);
         let options = ConsumerOptions::new(&self.ctx.config.group, topics);
-        let mut consumer = Consumer::new(&self.env, &self.ctx.config.kafka, options)?;
+        let mut consumer = Consumer::new(&self.env, &thrifty(&self.ctx.config.kafka), options)?;
         match self.work(&mut consumer) {
             Ok(()) | Err(StoreError::Stopped | StoreError::Streams(StreamError::Stopped(_))) => {}
             Err(StoreError::Chain(error)) => return Err(error.into()),
@@ -374,6 +374,16 @@ impl<B: Bucket> Pipeline<B> {
     fn index(&self, tp: &TopicPartition) -> Option<usize> {
         self.partitions.iter().position(|partition| partition.tp == *tp)
     }
+}
+
+/// Asks for less at once than other stages do, unless it is told to: what the client holds comes on top of the rows, and a packed
+/// answer of some megabytes is several times as large in memory.
+fn thrifty(kafka: &KafkaConfig) -> KafkaConfig {
+    let mut kafka = kafka.clone();
+    for (name, value) in [("fetch.max.bytes", "2097152"), ("queued.max.messages.kbytes", "4096")] {
+        kafka.librdkafka.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    kafka
 }
 
 fn find<B: Bucket>(partitions: &[Partition<B>], recent: usize, topic: &str, partition: i32) -> Option<usize> {

@@ -9,6 +9,7 @@ use futures::FutureExt;
 use lake::{Adoption, Bucket, Chain, ChainError, Claim, Encoded, Feed, Log, Next, Paths, Sealed, Source, Stored};
 use streams::TopicPartition;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::broker::Broker;
@@ -16,6 +17,9 @@ use crate::observe::Observer;
 
 /// Between two attempts while the brokers do not answer.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Objects are made of two ranges at a time, whatever the number of partitions: each takes memory beside that of the rows.
+static ENCODING: Semaphore = Semaphore::const_new(2);
 
 /// A piece of work, tried again while its trouble may pass.
 #[allow(clippy::large_enum_variant)] // One or two per partition: nothing to save.
@@ -242,6 +246,7 @@ impl Goods {
             && let Goods::Raw(sealed) = std::mem::replace(self, Goods::None)
         {
             let source_partition = format!("{}[{}]", sealed.claim.topic, sealed.claim.partition);
+            let _turn = ENCODING.acquire().await.expect("it is never closed");
             let encoded = tokio::task::spawn_blocking(move || sealed.encode()).await;
             let encoded = encoded.map_err(|error| ChainError::Panicked { source_partition, why: error.to_string() })?;
             *self = Goods::Ready(encoded);

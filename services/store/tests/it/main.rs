@@ -6,6 +6,7 @@ mod catalog;
 mod clock;
 mod faults;
 mod killed;
+mod memory;
 mod operators;
 mod process;
 mod proxy;
