@@ -71,7 +71,7 @@ async fn what_the_lake_has_and_what_is_stored_meanwhile_is_registered_once() {
         sender.send(vec![Dir::of(Table::Trades, 0), Dir::of(Table::Metrics, 0)]).unwrap();
         drop(sender);
         glue.registrar(&bucket).run(receiver).await;
-        assert_eq!(glue.said.lock().unwrap().1, [String::new(); 0]);
+        assert!(glue.said.lock().unwrap().1.is_empty(), "{:?}", glue.said);
         let values: BTreeSet<String> = glue.partitions("trades").iter().map(|one| one["Values"].to_string()).collect();
         assert_eq!((values.len(), glue.partitions("trades").len()), (250, 250));
         let place = &glue.partitions("metrics")[0]["StorageDescriptor"]["Location"];

@@ -337,7 +337,7 @@ fn columns_that_an_older_object_lacks_have_no_value() {
             (gone, Value::Object(json))
         };
         let (gone, expected): (Vec<usize>, Vec<Value>) = lines(table, &rows).into_iter().map(strip).unzip();
-        assert!(gone.iter().any(|gone| *gone == lacking.len()), "some row has all of them");
+        assert!(gone.contains(&lacking.len()), "some row has all of them");
         let found = read_back(table, Bytes::from(bytes));
         let found: Vec<Value> = found.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(found, expected);
