@@ -58,7 +58,7 @@ rolled_out() { # every deployment that is asked for is there and ready
 settled() { # nobody is behind, and the load has been read to its end
   local stage
   [[ $(total load finflow_ingest_feeds_running) == 0 ]] || return 1
-  for stage in aggregate alert; do [[ $(total $stage finflow_${stage}_consumer_lag_records) == 0 ]] || return 1; done
+  for stage in aggregate alert store; do [[ $(total $stage finflow_${stage}_consumer_lag_records) == 0 ]] || return 1; done
 }
 
 if [[ $own_cluster ]]; then
@@ -157,11 +157,12 @@ done
 
 say "end of the load"
 until_ok $((seconds * 3 + 120)) "the end of the load" settled
-# Partitions are closed one by one, by the clock: the last bar of every symbol must be final.
+# Partitions are closed one by one, by the clock: the bar of the last minute must be there for every symbol, and final.
+last=$(date -u -d "2024-08-12 + $(((loaded - 1) / rate / 60)) minutes" +%FT%T)
 windows_closed() {
   local symbol
   for symbol in L{01..12}; do
-    curl -fsS "http://127.0.0.1:28080/v1/bars?symbol=$symbol&window=1m&limit=1" | grep -q '"final":true' || return 1
+    curl -fsS "http://127.0.0.1:28080/v1/bars?symbol=$symbol&window=1m&limit=1" | grep "\"start\":\"$last" | grep -q '"final":true' || return 1
   done
 }
 until_ok 60 "the last window" windows_closed

@@ -8,6 +8,7 @@ use crate::sources::Bad;
 
 /// What a line has found.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events")]
 pub enum Item {
     Event(Event),
     /// A frame, or a part of it, that cannot be read.
