@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use market::Event;
+use market::{Event, Price, Quantity, Trade};
 
 use super::{Rate, alphavantage, finnhub};
 use crate::sources::Bad;
@@ -52,6 +52,39 @@ pub struct Page {
     pub full: bool,
     /// The answer does not reach back to the newest that was taken: between these times something may be missing.
     pub gap: Option<(i64, i64)>,
+}
+
+impl Page {
+    /// Takes what was read of an item, or the item itself if it cannot be read.
+    pub fn put(&mut self, item: &[u8], read: Result<Event, Bad>) {
+        match read {
+            Ok(event) => self.events.push(event),
+            Err(bad) => self.bad.push((item.to_vec(), bad)),
+        }
+    }
+}
+
+/// A last price without a bid and an ask, as a price update: a trade of no size.
+pub(crate) fn price_update(
+    venue: &str,
+    symbol: &str,
+    id: String,
+    price: Price,
+    event_time: i64,
+    received: i64,
+) -> Event {
+    Event::Trade(Trade {
+        venue: venue.to_owned(),
+        symbol: symbol.to_owned(),
+        trade_id: Some(id),
+        price,
+        quantity: Quantity::parse(b"0").expect("it is a number"),
+        side: None,
+        conditions: vec!["quote".to_owned()],
+        event_time,
+        receive_time: Some(received),
+        backfilled: false,
+    })
 }
 
 /// Why an answer is none, in the venue's words.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use market::{Bar, Decimal, Event, Interval, News, Price, Quantity, Trade, new_york_to_utc};
+use market::{Bar, Decimal, Event, Interval, News, Price, Quantity, new_york_to_utc};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
@@ -11,7 +11,7 @@ use super::messages::{Article, MetaData, Quote, Row, Top};
 use crate::sources::{self, Bad};
 use crate::times;
 use crate::venues::json::{digits, price, quantity, read};
-use crate::venues::poll::{Ask, Page, Reach, Refusal};
+use crate::venues::poll::{Ask, Page, Reach, Refusal, price_update};
 
 /// When the exchanges of New York close, on their clocks.
 const CLOSE_NS: i64 = 16 * 3_600_000_000_000;
@@ -75,27 +75,15 @@ pub fn quote(top: &Top, symbol: &str, received: i64) -> Result<Page, Refusal> {
         return Err(Refusal::Nothing(format!("it has no quote of `{symbol}`: is that its name there?")));
     }
     let mut page = Page::default();
-    let trade = read::<Quote>(text.as_bytes()).and_then(|quote| {
+    let update = read::<Quote>(text.as_bytes()).and_then(|quote| {
         let local = times::date(quote.day.as_bytes()).ok_or_else(|| Bad::time("the day", quote.day.as_bytes()))?;
         let price: Price = price("05. price", quote.price)?;
         let volume: Quantity = quantity("06. volume", quote.volume)?;
-        Ok(Trade {
-            venue: VENUE.to_owned(),
-            symbol: symbol.to_owned(),
-            trade_id: Some(format!("{}-{volume}-{price}", quote.day)),
-            price,
-            quantity: Quantity::parse(b"0").expect("it is a number"),
-            side: None,
-            conditions: vec!["quote".to_owned()],
-            event_time: received.min(new_york_to_utc(local.saturating_add(CLOSE_NS))),
-            receive_time: Some(received),
-            backfilled: false,
-        })
+        let event_time = received.min(new_york_to_utc(local.saturating_add(CLOSE_NS)));
+        let id = format!("{}-{volume}-{price}", quote.day);
+        Ok(price_update(VENUE, symbol, id, price, event_time, received))
     });
-    match trade {
-        Ok(trade) => page.events.push(Event::Trade(trade)),
-        Err(bad) => page.bad.push((text.as_bytes().to_vec(), bad)),
-    }
+    page.put(text.as_bytes(), update);
     Ok(page)
 }
 
@@ -104,10 +92,8 @@ pub fn news(top: &Top, ask: &Ask, received: i64, most: usize) -> Result<Page, Re
     let feed: Vec<&RawValue> = read(of(top, "feed")?.get().as_bytes()).map_err(Refusal::Unread)?;
     let mut page = Page { full: feed.len() >= most, ..Page::default() };
     for item in feed {
-        match article(item.get().as_bytes(), ask, received) {
-            Ok(news) => page.events.push(Event::News(news)),
-            Err(bad) => page.bad.push((item.get().as_bytes().to_vec(), bad)),
-        }
+        let item = item.get().as_bytes();
+        page.put(item, article(item, ask, received).map(Event::News));
     }
     Ok(page)
 }

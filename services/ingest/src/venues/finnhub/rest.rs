@@ -2,7 +2,7 @@
 //!
 //! The key goes in a header. A symbol that it does not know is answered with zeros.
 
-use market::{Event, Quantity, Trade, time};
+use market::{Event, time};
 use serde_json::value::RawValue;
 
 use super::decode::{VENUE, item};
@@ -12,7 +12,7 @@ use crate::times;
 use crate::venues::Rate;
 use crate::venues::json::{digits, price, read};
 use crate::venues::limits::{MINUTE, SECOND};
-use crate::venues::poll::{Ask, Page, Poll, PollLimits, Reach, Refusal, Request, quoted};
+use crate::venues::poll::{Ask, Page, Poll, PollLimits, Reach, Refusal, Request, price_update, quoted};
 
 /// Of the free key; the second holds for every plan.
 const LIMITS: PollLimits = PollLimits {
@@ -64,27 +64,15 @@ fn quote(ask: &Ask, received: i64, answer: &[u8]) -> Result<Page, Refusal> {
     if digits(quote.t) == b"0" {
         return Err(Refusal::Nothing(format!("it has no quote of `{}`: is that its name there?", ask.own_name)));
     }
-    let trade = (|| {
+    let update = (|| {
         let price = price("c", quote.c)?;
         let seconds = digits(quote.t);
-        Ok(Trade {
-            venue: VENUE.to_owned(),
-            symbol: ask.symbol.clone(),
-            trade_id: Some(format!("quote-{}-{price}", String::from_utf8_lossy(seconds))),
-            price,
-            quantity: Quantity::parse(b"0").expect("it is a number"),
-            side: None,
-            conditions: vec!["quote".to_owned()],
-            event_time: times::count(seconds, 1_000_000_000).ok_or_else(|| Bad::time("t", seconds))?,
-            receive_time: Some(received),
-            backfilled: false,
-        })
+        let event_time = times::count(seconds, 1_000_000_000).ok_or_else(|| Bad::time("t", seconds))?;
+        let id = format!("quote-{}-{price}", String::from_utf8_lossy(seconds));
+        Ok(price_update(VENUE, &ask.symbol, id, price, event_time, received))
     })();
     let mut page = Page::default();
-    match trade {
-        Ok(trade) => page.events.push(Event::Trade(trade)),
-        Err(bad) => page.bad.push((answer.to_vec(), bad)),
-    }
+    page.put(answer, update);
     Ok(page)
 }
 
@@ -93,10 +81,7 @@ fn news(ask: &Ask, received: i64, answer: &[u8]) -> Result<Page, Refusal> {
     let items: Vec<&RawValue> = read(answer).map_err(Refusal::Unread)?;
     let mut page = Page::default();
     for text in items.iter().map(|item| item.get().as_bytes()) {
-        match read(text).and_then(|news| item(&news, &ask.symbol, received)) {
-            Ok(news) => page.events.push(Event::News(news)),
-            Err(bad) => page.bad.push((text.to_vec(), bad)),
-        }
+        page.put(text, read(text).and_then(|news| item(&news, &ask.symbol, received)).map(Event::News));
     }
     page.events.sort_by_key(|event| event.event_time());
     Ok(page)
