@@ -24,7 +24,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use environment::dotenv;
-pub(crate) use load::secret_files;
+pub(crate) use load::load_with_files;
 pub use load::{given, load};
 pub use render::{docs_markdown, example_yaml, is_common, print, undocumented};
 

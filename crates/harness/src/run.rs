@@ -54,8 +54,8 @@ where
     F: FnOnce(Context<C>) -> Fut,
     Fut: Future<Output = anyhow::Result<S>> + Send + 'static,
 {
-    let config: C = match config::load(service, matches) {
-        Ok(config) => config,
+    let (config, mut files): (C, _) = match config::load_with_files(service, matches) {
+        Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("{service}: {error}");
             return ExitCode::from(EXIT_USAGE);
@@ -66,7 +66,6 @@ where
         return ExitCode::SUCCESS;
     }
     let until_end = C::FLAGS.contains(&Flag::UNTIL_END) && matches.get_flag(Flag::UNTIL_END.name);
-    let mut files = config::secret_files::<C>(service, matches);
     files.extend(config.credentials().into_iter().filter(|file| !file.is_empty()).map(PathBuf::from));
     let matches = matches.clone();
     let check = move || config::load::<C>(service, &matches).map(drop).map_err(|error| error.to_string());

@@ -15,6 +15,14 @@ use crate::flags::{self, Flag};
 
 /// The settings of a service from the flags given, the file they name, and this process's environment.
 pub fn load<C: Config>(service: &'static str, matches: &ArgMatches) -> Result<C, ConfigError> {
+    load_with_files(service, matches).map(|(config, _)| config)
+}
+
+/// The same, and the files that its secrets were read from.
+pub(crate) fn load_with_files<C: Config>(
+    service: &'static str,
+    matches: &ArgMatches,
+) -> Result<(C, BTreeSet<PathBuf>), ConfigError> {
     let environment = Environment::of_process().map_err(|problem| ConfigError { problems: vec![problem] })?;
     load_from(service, matches, &environment)
 }
@@ -25,19 +33,14 @@ pub fn given<C: Config>(service: &'static str, matches: &ArgMatches) -> Result<B
     Ok(layered::<C>(service, matches, &environment)?.iter().map(Entry::key).collect())
 }
 
-/// The files that secrets of these settings are read from.
-pub(crate) fn secret_files<C: Config>(service: &'static str, matches: &ArgMatches) -> BTreeSet<PathBuf> {
-    let entries =
-        Environment::of_process().ok().and_then(|environment| layered::<C>(service, matches, &environment).ok());
-    entries.into_iter().flatten().filter_map(|entry| entry.file).map(PathBuf::from).collect()
-}
-
 pub(super) fn load_from<C: Config>(
     service: &'static str,
     matches: &ArgMatches,
     environment: &Environment,
-) -> Result<C, ConfigError> {
-    assemble(service, layered::<C>(service, matches, environment)?)
+) -> Result<(C, BTreeSet<PathBuf>), ConfigError> {
+    let entries = layered::<C>(service, matches, environment)?;
+    let files = entries.iter().filter_map(|entry| entry.file.as_ref()).map(PathBuf::from).collect();
+    Ok((assemble(service, entries)?, files))
 }
 
 fn layered<C: Config>(

@@ -99,7 +99,9 @@ fn load_all(yaml: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Se
     let args = ["aggregate", "--config", &path].into_iter().chain(flags.iter().copied());
     let matches = command::<Settings>("aggregate").try_get_matches_from(args).unwrap();
     let environment = Environment::from_pairs(variables);
-    load_from("aggregate", &matches, &environment).map_err(|error| error.to_string().replace(&path, "FILE"))
+    load_from("aggregate", &matches, &environment)
+        .map(|(config, _)| config)
+        .map_err(|error| error.to_string().replace(&path, "FILE"))
 }
 
 fn problems(yaml: &str, variables: &[(&str, &str)], flags: &[&str]) -> String {
