@@ -59,6 +59,7 @@ pub struct Live {
     pub record_part: ByteSize,
     pub record_keep: u64,
     pub symbols_poll: Duration,
+    pub lease: Duration,
     pub admin_token: Secret,
 }
 
@@ -94,6 +95,7 @@ impl Default for Live {
             record_part: ByteSize::mib(256),
             record_keep: 0,
             symbols_poll: Duration::from_secs(1),
+            lease: Duration::from_secs(8),
             admin_token: Secret::default(),
         }
     }
@@ -166,6 +168,11 @@ const DOCS: &[(&str, &str)] = &[
     ("live.record", "Folder for recordings of what live feeds are told, frame by frame. Empty: none."),
     ("live.record_part", "Text of a part of a recording, before compression; then the next part begins."),
     ("live.record_keep", "Parts that are kept of each connection; older ones are removed. 0 keeps all."),
+    (
+        "live.lease",
+        "Of several processes that could read a feed, one does, or each a share of it. One that was not heard of for so long is replaced. \
+         The same for all of them.",
+    ),
     ("live.symbols_poll", "How often the file of a feed's `symbols_file` is looked at for changes."),
     (
         "live.admin_token",
@@ -337,6 +344,9 @@ impl harness::Config for Config {
         }
         if self.sample && self.repeat {
             return Err("sample and loop exclude each other: sampling never ends".to_owned());
+        }
+        if *self.live.lease < std::time::Duration::from_millis(100) {
+            return Err("live.lease must be at least 100ms".to_owned());
         }
         if self.live.symbols_poll.is_zero() {
             return Err("live.symbols_poll must be above 0".to_owned());

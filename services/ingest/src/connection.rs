@@ -17,6 +17,7 @@ mod link;
 mod tests;
 
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use self::backoff::Backoff;
@@ -100,7 +101,8 @@ pub struct Connection {
     links: Vec<Link>,
     covered: BTreeSet<String>,
     backoff: Backoff,
-    connects: Bucket,
+    /// Of all connections that the venue counts together.
+    connects: Arc<Mutex<Bucket>>,
     /// When the next link is to be opened, if there is none.
     open_at: Option<Duration>,
     next_link: LinkId,
@@ -124,11 +126,17 @@ impl Connection {
             links: Vec::new(),
             covered: BTreeSet::new(),
             backoff: Backoff::new(life.backoff_least, life.backoff_most, life.healthy),
-            connects: Bucket::new(limits.connects),
+            connects: Arc::new(Mutex::new(Bucket::new(limits.connects))),
             open_at: Some(Duration::ZERO),
             next_link: 1,
             stopped: None,
         }
+    }
+
+    /// Counts its handshakes together with those of others. All of them are given the time since the same beginning.
+    pub fn counted_by(mut self, connects: Arc<Mutex<Bucket>>) -> Self {
+        self.connects = connects;
+        self
     }
 
     pub fn venue(&mut self) -> &mut dyn Venue {
@@ -292,8 +300,9 @@ impl Connection {
         if now < *due || self.desired.is_empty() {
             return;
         }
-        if !self.connects.take(now) {
-            *due = self.connects.free_at();
+        let mut connects = self.connects.lock().unwrap_or_else(PoisonError::into_inner);
+        if !connects.take(now) {
+            *due = connects.free_at();
             return;
         }
         self.open_at = None;

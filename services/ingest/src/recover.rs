@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use streams::{Admin, Env, KafkaConfig, StreamError};
 
+use crate::config::Config;
 use crate::resume::{Checkpoint, Ends, Known, POSITION_HEADER, Target, parse_header};
 
 /// After a crash, the last records of the dead process may still be on their way into the broker: its partitions must
@@ -17,6 +18,16 @@ pub struct Places {
     pub output: String,
     pub dead_letters: String,
     pub leases: String,
+}
+
+impl Places {
+    pub fn of(config: &Config) -> Places {
+        Places {
+            output: config.output.clone(),
+            dead_letters: config.dead_letters.clone(),
+            leases: config.leases.clone(),
+        }
+    }
 }
 
 /// The checkpoints of these feeds (by key), as far as there are any.

@@ -32,11 +32,7 @@ pub fn play(ctx: Context<Config>, ready: &Latch) -> anyhow::Result<Played> {
     let metrics = Metrics::new(&ctx.metrics);
     let (mut reels, failed) = open(&ctx.config)?;
     let kafka = ctx.config.kafka.clone();
-    let places = Places {
-        output: ctx.config.output.clone(),
-        dead_letters: ctx.config.dead_letters.clone(),
-        leases: ctx.config.leases.clone(),
-    };
+    let places = Places::of(&ctx.config);
     let admin = Admin::new(&env, &kafka).context("create the admin client")?;
     let partitions = match prepare(&ctx, &env, &kafka, &admin, &places, &mut reels) {
         Ok(partitions) => partitions,

@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::memory::Named;
+use sha2::{Digest, Sha256};
+
+use super::lease::keeper::Shared;
+use super::lease::{Terms, share_of};
+use super::memory::{Named, Part};
 use super::symbols;
 use crate::config::Config;
 use crate::spec::Feed;
@@ -23,7 +27,12 @@ pub struct LiveFeed {
     pub symbols: BTreeSet<String>,
     /// Where they are, and are changed, if not in the options.
     pub symbols_file: Option<PathBuf>,
+    /// Into how many parts its symbols are divided, each of which one process reads.
+    pub shares: usize,
 }
+
+/// Enough for as many processes, and no more connections than any venue allows. One where a key has one connection.
+const SHARES: usize = 8;
 
 impl LiveFeed {
     /// The error is a sentence that names the problem and what to do.
@@ -38,6 +47,7 @@ impl LiveFeed {
         let mut address = limits.address.to_owned();
         let mut symbols: Vec<String> = limits.symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
         let (mut listed, mut symbols_file) = (false, None);
+        let mut shares = if limits.overlap { SHARES } else { 1 };
         let history = venue.history();
         let mut rest = history.map(|history| (history.address().to_owned(), history.rate()));
         // What is read from elsewhere than the venue is not mended from the venue itself.
@@ -70,9 +80,22 @@ impl LiveFeed {
                 "connects" => limits.connects = rate(value).map_err(text)?,
                 "sends" => limits.sends = rate(value).map_err(text)?,
                 "most_symbols" => limits.most_symbols = value.parse().map_err(|_| text("not a number".to_owned()))?,
+                "shares" => {
+                    shares = value
+                        .parse()
+                        .ok()
+                        .filter(|shares| (1..=64).contains(shares))
+                        .ok_or_else(|| text("not a number from 1 to 64".to_owned()))?;
+                    if shares > 1 && !limits.overlap {
+                        return Err(text(format!(
+                            "{} allows one connection per key: one process reads all of it",
+                            limits.name
+                        )));
+                    }
+                }
                 other => {
                     return Err(wrong(format!(
-                        "option `{other}` is not known: use symbols, symbols_file, url, rest, rest_rate, silence, life, connects, sends, most_symbols"
+                        "option `{other}` is not known: use symbols, symbols_file, url, rest, rest_rate, silence, life, connects, sends, most_symbols, shares"
                     )));
                 }
             }
@@ -125,6 +148,7 @@ impl LiveFeed {
             rest: rest.filter(|(address, _)| !address.is_empty()),
             symbols,
             symbols_file,
+            shares,
         })
     }
 
@@ -132,15 +156,42 @@ impl LiveFeed {
         venues::of(self.limits.name).expect("it was found by this name")
     }
 
-    pub(super) fn named(&self) -> Named {
-        Named { name: self.name.clone(), address: self.address.clone(), continuity: Some(self.limits.continuity) }
+    pub(super) fn named(&self, share: usize) -> Named {
+        Named {
+            name: self.name.clone(),
+            address: self.address.clone(),
+            continuity: Some(self.limits.continuity),
+            part: Part { number: share, of: self.shares },
+        }
     }
 
-    /// Each part is what one connection may have.
-    pub fn lines(&self) -> Vec<BTreeSet<String>> {
-        let symbols: Vec<&String> = self.symbols.iter().collect();
-        symbols.chunks(self.limits.most_symbols).map(|part| part.iter().map(|name| (*name).clone()).collect()).collect()
+    /// `first`: the number of its first share among all of the process.
+    pub(super) fn shared(&self, first: usize, lease: Duration) -> Shared {
+        let scope = if self.key.is_empty() { self.name.clone() } else { key_scope(self.limits.name, &self.key) };
+        let terms = Terms { shares: self.shares, sticky: !self.limits.overlap, lease };
+        Shared { scope, feed: self.name.clone(), terms, first }
     }
+
+    /// The venue's own names of each share, divided: each part is what one connection may have.
+    pub fn lines(&self) -> Vec<Vec<BTreeSet<String>>> {
+        let venue = self.venue();
+        let mut shares = vec![Vec::new(); self.shares];
+        for name in &self.symbols {
+            shares[share_of(&venue.symbol(name), self.shares)].push(name.clone());
+        }
+        let lines = |names: Vec<String>| -> Vec<BTreeSet<String>> {
+            let parts = names.chunks(self.limits.most_symbols).map(|part| part.iter().cloned().collect());
+            // Of none so far: there may be some later.
+            if names.is_empty() { vec![BTreeSet::new()] } else { parts.collect() }
+        };
+        shares.into_iter().map(lines).collect()
+    }
+}
+
+/// Tells keys apart without telling what they are.
+pub(super) fn key_scope(venue: &str, key: &str) -> String {
+    let hash = Sha256::digest(format!("finflow lease\0{venue}\0{key}"));
+    format!("{venue}-{}", hash[..4].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -174,7 +225,7 @@ mod tests {
         let changed =
             of("k=kraken?symbols=KRAKEN:SOL/USD&url=ws://127.0.0.1:1&silence=300ms&life=2s&connects=7/1m&sends=3/1s")
                 .unwrap();
-        assert_eq!((changed.name.as_str(), changed.named().label().as_str()), ("k", "live:k"));
+        assert_eq!((changed.name.as_str(), changed.named(0).label().as_str()), ("k", "live:k"));
         assert_eq!((changed.limits.silence.as_millis(), changed.limits.life.unwrap().as_secs()), (300, 2));
         assert_eq!(changed.limits.connects, Rate::new(7, Duration::from_secs(60)));
         let rest = |spec: &str| of(spec).unwrap().rest.map(|(address, _)| address);
@@ -183,7 +234,10 @@ mod tests {
         assert_eq!(rest("binance?url=ws://127.0.0.1:1&rest=http://127.0.0.1:2").as_deref(), Some("http://127.0.0.1:2"));
         assert_eq!((rest("kraken?rest=off"), rest("finnhub_is_none=binance_usdm")), (None, None));
         assert_eq!(of("kraken?rest_rate=3/1s").unwrap().rest.unwrap().1, Rate::new(3, Duration::from_secs(1)));
-        assert_eq!(of("binance?most_symbols=1").unwrap().lines().len(), 2);
+        assert_eq!(of("binance?most_symbols=1&shares=1").unwrap().lines()[0].len(), 2);
+        let shared = plain.lines();
+        assert_eq!((shared.len(), shared.iter().flatten().flatten().count()), (8, 2));
+        assert!(shared.iter().all(|lines| lines.len() == 1), "each has its connection, if only for later");
     }
 
     #[test]
@@ -197,6 +251,7 @@ mod tests {
             ("binance?silence=soon", "silence=`soon`"),
             ("binance?symbols_file=no/such", "cannot read `no/such`"),
             ("binance?symbols_file=x&symbols=BINANCE:A", "exclude each other"),
+            ("binance?shares=0", "not a number from 1 to 64"),
             ("binance?connects=7", "not of the form"),
             ("binance?connects=0/1s", "not of the form"),
             ("binance_usdm?rest=https://fapi.binance.com", "gives no trades of the past"),

@@ -23,20 +23,34 @@ use super::queue::{Entry, Item, Queue};
 use super::silence::Silence;
 use super::socket::{self, Order, Told};
 use crate::config::Config;
+use crate::connection::bucket::Bucket;
 use crate::connection::{Connection, Input, Life, LinkId, Output};
 use crate::coverage::{Coverage, Patience, Saved};
 use crate::observe::live::FeedMetrics;
 use crate::position::Position;
 use crate::recording::recorder::Recorder;
 use crate::sources::Bad;
-use crate::venues::{Acknowledgement, Continuity, Heard};
+use crate::venues::{Acknowledgement, Continuity, Heard, Limits};
 
 /// Frames that wait for the line: it waits for nobody, so they are few.
 const FRAMES: usize = 4_096;
 /// Pages of the past that wait for the line. Whoever fetches them waits for it.
 const PAGES: usize = 1;
 
+/// What all lines of a feed have in common: the venue counts their handshakes together.
+pub struct Handshakes {
+    began: Instant,
+    connects: Arc<Mutex<Bucket>>,
+}
+
+impl Handshakes {
+    pub fn new(limits: &Limits) -> Handshakes {
+        Handshakes { began: Instant::now(), connects: Arc::new(Mutex::new(Bucket::new(limits.connects))) }
+    }
+}
+
 pub struct Line {
+    /// The number of its share among those of the process.
     feed: usize,
     name: String,
     machine: Connection,
@@ -81,6 +95,8 @@ impl Line {
         saved: &BTreeMap<String, Saved>,
         queue: Arc<Queue>,
         metrics: FeedMetrics,
+        handshakes: &Handshakes,
+        number: usize,
     ) -> Line {
         let config = &ctx.config.live;
         let life = Life {
@@ -99,9 +115,10 @@ impl Line {
         let mut coverage = Coverage::new(feed.limits.continuity, patience);
         let known = saved.iter().filter(|(symbol, _)| mine.contains(*symbol));
         coverage.take_saved(&known.map(|(symbol, saved)| (symbol.clone(), saved.clone())).collect());
-        let trouble = Arc::new(Mutex::new(Some("not yet connected".to_owned())));
+        let trouble = (!symbols.is_empty()).then(|| "not yet connected".to_owned());
+        let trouble = Arc::new(Mutex::new(trouble));
         let first = symbols.first().cloned().unwrap_or_default();
-        ctx.health.check(format!("feed {} from {first}", feed.name), {
+        ctx.health.check(format!("feed {} line {number}", feed.name), {
             let trouble = trouble.clone();
             move || trouble.lock().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
         });
@@ -113,7 +130,8 @@ impl Line {
             feed: index,
             name: feed.name.clone(),
             address: venue.address(&feed.address, &feed.key),
-            machine: Connection::new(venue, feed.limits, life, (feed.key.clone(), feed.secret.clone()), symbols),
+            machine: Connection::new(venue, feed.limits, life, (feed.key.clone(), feed.secret.clone()), symbols)
+                .counted_by(handshakes.connects.clone()),
             coverage,
             patience,
             recorder: None,
@@ -134,7 +152,7 @@ impl Line {
             queue,
             metrics,
             clock: ctx.clock.clone(),
-            began: Instant::now(),
+            began: handshakes.began,
             position: Position { pass: session, line: 0, sub: 0 },
             heard: Heard::default(),
             trouble,
@@ -181,6 +199,10 @@ impl Line {
         if let Some(mut recorder) = self.recorder.take() {
             tokio::task::spawn_blocking(move || recorder.finish()).await.ok();
         }
+        // Nothing of it is to be served by this process any more.
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.metrics.unserved.sub(self.unserved);
+        self.metrics.silent.sub(self.silent);
     }
 
     fn wake(&self) -> Instant {

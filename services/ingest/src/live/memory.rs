@@ -11,6 +11,7 @@ use market::Event;
 use serde::{Deserialize, Serialize};
 use streams::{Admin, Env, KafkaConfig, StreamError, header};
 
+use super::lease::share_of;
 use crate::coverage::{Coverage, Patience, Saved};
 use crate::recover::{self, Places};
 use crate::resume::{Ends, FeedId};
@@ -36,13 +37,28 @@ pub struct Checkpoint {
     pub written: i64,
 }
 
-/// A feed as its records are told and remembered.
+/// A part of a feed's symbols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub number: usize,
+    pub of: usize,
+}
+
+impl Part {
+    fn has(self, symbol: &str) -> bool {
+        self.of == 1 || share_of(symbol, self.of) == self.number
+    }
+}
+
+/// A share of a feed as its records are told and remembered.
+#[derive(Clone, Debug)]
 pub struct Named {
     pub name: String,
     /// Without a key in it.
     pub address: String,
     /// `None`: it is polled.
     pub continuity: Option<Continuity>,
+    pub part: Part,
 }
 
 impl Named {
@@ -51,8 +67,16 @@ impl Named {
         format!("live:{}", self.name)
     }
 
-    fn key(&self) -> String {
-        FeedId::live(&self.name).key()
+    /// Of the checkpoint of this share.
+    pub fn key(&self) -> String {
+        let key = FeedId::live(&self.name).key();
+        if self.part.of == 1 { key } else { format!("{key}#{}", self.part.number) }
+    }
+
+    /// It is the checkpoint of some share of this feed, however that was divided then.
+    fn may_know(&self, key: &str) -> bool {
+        let rest = key.strip_prefix(&FeedId::live(&self.name).key());
+        rest.is_some_and(|rest| rest.is_empty() || rest.strip_prefix('#').is_some_and(|n| n.parse::<usize>().is_ok()))
     }
 }
 
@@ -117,24 +141,16 @@ impl Memory {
     }
 }
 
-/// What the records of each feed come to; empty for one that never ran.
+/// What the records of a share come to; empty for one that never ran.
 pub fn restore(
     env: &Env,
     kafka: &KafkaConfig,
     admin: &Admin,
     places: &Places,
-    feeds: &[Named],
-) -> streams::Result<Vec<Memory>> {
-    let keys: Vec<String> = feeds.iter().map(Named::key).collect();
-    let checkpoints = checkpoints(env, kafka, places, &keys)?;
-    let mut known: Vec<Memory> = feeds.iter().map(Memory::of).collect();
-    for (memory, key) in known.iter_mut().zip(&keys) {
-        if let Some(checkpoint) = checkpoints.get(key) {
-            memory.take_saved(checkpoint);
-        }
-    }
-    let labels: BTreeMap<String, usize> = (0..).zip(feeds).map(|(index, feed)| (feed.label(), index)).collect();
-    let unclean = checkpoints.values().any(|checkpoint| !checkpoint.clean);
+    feed: &Named,
+) -> streams::Result<Memory> {
+    let (mut known, used) = begin(feed, &checkpoints(env, kafka, places, feed)?);
+    let (label, unclean) = (feed.label(), used.iter().any(|checkpoint| !checkpoint.clean));
     let mut read_to: Option<Ends> = None;
     loop {
         let mut ends = recover::ends(admin, places)?;
@@ -142,13 +158,13 @@ pub fn restore(
         if read_to.as_ref() == Some(&end) {
             return Ok(known);
         }
-        if let Some(from) = start(&end, &checkpoints, places, read_to.as_ref()) {
+        if let Some(from) = start(&end, &used, places, read_to.as_ref()) {
             streams::read_topic(env, kafka, &places.output, &from, |record| {
-                let label = record.header(header::SOURCE).and_then(|label| std::str::from_utf8(label).ok());
-                if let Some(index) = label.and_then(|label| labels.get(label))
+                if record.header(header::SOURCE) == Some(label.as_bytes())
                     && let Some(Ok(event)) = record.value.map(Event::decode)
+                    && event.symbol().is_none_or(|symbol| feed.part.has(symbol))
                 {
-                    known[*index].fold(&event);
+                    known.fold(&event);
                 }
             })?;
         }
@@ -162,16 +178,38 @@ pub fn restore(
     }
 }
 
+/// What the checkpoints say of a share, and which of them say it: its own, and where the feed was divided otherwise before, those that
+/// know its symbols.
+fn begin(feed: &Named, checkpoints: &BTreeMap<String, Checkpoint>) -> (Memory, Vec<Checkpoint>) {
+    let (mut memory, own) = (Memory::of(feed), checkpoints.get(&feed.key()));
+    let mut newest: BTreeMap<&String, (i64, &String)> = BTreeMap::new();
+    for (key, checkpoint) in checkpoints {
+        for symbol in checkpoint.symbols.keys().filter(|symbol| feed.part.has(symbol)) {
+            let known = newest.entry(symbol).or_insert((checkpoint.written, key));
+            *known = (*known).max((checkpoint.written, key));
+        }
+    }
+    let used = |key: &String| own.is_none() || *key == feed.key() || newest.values().any(|(_, of)| *of == key);
+    let mut all = Vec::new();
+    for (key, checkpoint) in checkpoints.iter().filter(|(key, _)| used(key)) {
+        let mut part = checkpoint.clone();
+        part.symbols.retain(|symbol, _| newest.get(symbol).is_some_and(|(_, of)| *of == key));
+        memory.take_saved(&part);
+        all.push(part);
+    }
+    (memory, all)
+}
+
 fn checkpoints(
     env: &Env,
     kafka: &KafkaConfig,
     places: &Places,
-    keys: &[String],
+    feed: &Named,
 ) -> streams::Result<BTreeMap<String, Checkpoint>> {
     let mut found = BTreeMap::new();
     streams::read_topic(env, kafka, &places.leases, &BTreeMap::new(), |record| {
         let Some(key) = record.key.and_then(|key| std::str::from_utf8(key).ok()) else { return };
-        if !keys.iter().any(|wanted| wanted == key) {
+        if !feed.may_know(key) {
             return;
         }
         match record.value.map(serde_json::from_slice::<Checkpoint>) {
@@ -186,7 +224,7 @@ fn checkpoints(
 /// Where to read from: the earliest of the checkpoints, or where the last look ended. `None` if there is nothing to find.
 fn start(
     end: &Ends,
-    checkpoints: &BTreeMap<String, Checkpoint>,
+    checkpoints: &[Checkpoint],
     places: &Places,
     read_to: Option<&Ends>,
 ) -> Option<BTreeMap<i32, i64>> {
@@ -194,7 +232,7 @@ fn start(
         return Some((0..).zip(read_to.offsets.iter().copied()).collect());
     }
     // A topic made again under the same name holds nothing of an earlier run.
-    let of_topic = checkpoints.values().filter_map(|checkpoint| checkpoint.topics.get(&places.output));
+    let of_topic = checkpoints.iter().filter_map(|checkpoint| checkpoint.topics.get(&places.output));
     let known: Vec<&Ends> = of_topic.filter(|before| before.id == end.id).collect();
     let earliest = |partition: usize| known.iter().map(|ends| ends.offsets.get(partition).copied().unwrap_or(0)).min();
     let from = (0..).zip(0..end.offsets.len()).map(|(partition, index)| Some((partition, earliest(index)?)));
@@ -226,10 +264,7 @@ mod tests {
         let ends = |id: &str, offsets: &[i64]| Ends { id: id.to_owned(), offsets: offsets.to_vec() };
         let checkpoint =
             |ends: Ends| Checkpoint { topics: BTreeMap::from([("raw".to_owned(), ends)]), ..Default::default() };
-        let two = BTreeMap::from([
-            ("a".to_owned(), checkpoint(ends("x", &[5, 9]))),
-            ("b".to_owned(), checkpoint(ends("x", &[6, 2]))),
-        ]);
+        let two = [checkpoint(ends("x", &[5, 9])), checkpoint(ends("x", &[6, 2]))];
         let now = ends("x", &[10, 10, 10]);
         assert_eq!(start(&now, &two, &places, None), Some(BTreeMap::from([(0, 5), (1, 2), (2, 0)])));
         assert_eq!(start(&ends("y", &[10, 10]), &two, &places, None), None);

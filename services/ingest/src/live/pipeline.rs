@@ -1,4 +1,7 @@
-//! The thread that writes what the lines have found, and keeps the checkpoint. The only place that waits for Kafka.
+//! The thread that writes what the lines have found, and keeps the checkpoints. The only place that waits for Kafka.
+//!
+//! It writes of a share only while that is this process's own for certain ([`Gate`]): while it is not, all waits; what came of a share
+//! that somebody else has now is let go, since whoever has it has said the gap.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +13,9 @@ use market::Event;
 use streams::{Admin, DeadLetters, Env, Outgoing, Producer, StreamError, header};
 use tokio::sync::oneshot;
 
-use super::memory::{self, Checkpoint, Memory, Named, Stood};
+use super::board::{Board, Control};
+use super::lease::keeper::Gate;
+use super::memory::{Checkpoint, Memory, Named, Stood};
 use super::queue::{Entry, Item, Queue};
 use crate::config::Config;
 use crate::observe;
@@ -23,69 +28,76 @@ use crate::writer::{Origin, Writer};
 
 const FLUSH: Duration = Duration::from_secs(10);
 const TURN: Duration = Duration::from_millis(50);
+const WAIT: Duration = Duration::from_millis(10);
+
+/// A share that this process reads.
+struct Known {
+    /// The gate's number of it.
+    turn: u64,
+    /// What is in Kafka of it, or on its way there.
+    memory: Memory,
+}
 
 pub struct Pipeline {
     ctx: Context<Config>,
     env: Env,
     admin: Admin,
     places: Places,
-    feeds: Vec<Named>,
+    shares: Vec<Named>,
     queue: Arc<Queue>,
+    board: Arc<Board>,
+    gate: Arc<Gate>,
     metrics: Metrics,
     writer: Writer,
-    /// What is in Kafka of each feed, or on its way there.
-    known: Vec<Memory>,
+    known: Vec<Option<Known>>,
+    /// Shares whose last record has been written.
+    ending: Vec<(usize, oneshot::Sender<()>)>,
     written: u64,
     /// What `written` was at the last checkpoint.
     checkpointed: Option<u64>,
     summary: Summary,
 }
 
-/// What the feeds go on from.
-pub type Restored = Vec<Stood>;
-
 impl Pipeline {
-    /// Waits for Kafka, and finds out where each symbol stood.
+    /// Waits for Kafka.
     pub fn start(
         ctx: Context<Config>,
-        feeds: Vec<Named>,
+        shares: Vec<Named>,
         queue: Arc<Queue>,
+        (board, gate): (Arc<Board>, Arc<Gate>),
         metrics: Metrics,
     ) -> anyhow::Result<Option<Pipeline>> {
         let env = Env::of(&ctx).with_heartbeat(ctx.heartbeat("live"));
         let kafka = ctx.config.kafka.clone();
-        let places = Places {
-            output: ctx.config.output.clone(),
-            dead_letters: ctx.config.dead_letters.clone(),
-            leases: ctx.config.leases.clone(),
-        };
+        let places = Places::of(&ctx.config);
         let admin = Admin::new(&env, &kafka).context("create the admin client")?;
-        let found = admin.wait_for(&[&places.output, &places.dead_letters, &places.leases]).and_then(|()| {
-            until_answered(&env, || {
-                let ends = recover::ends(&admin, &places)?;
-                Ok((memory::restore(&env, &kafka, &admin, &places, &feeds)?, ends[&places.output].offsets.len()))
-            })
-        });
-        let (known, partitions) = match found {
+        let found = admin
+            .wait_for(&[&places.output, &places.dead_letters, &places.leases])
+            .and_then(|()| until_answered(&env, || Ok(recover::ends(&admin, &places)?[&places.output].offsets.len())));
+        let partitions = match found {
             Ok(found) => found,
             Err(StreamError::Stopped(_)) => return Ok(None),
-            Err(error) => return Err(error).context("find out where the live feeds stood"),
+            Err(error) => return Err(error).context("look at the topics of the live feeds"),
         };
         let producer = Producer::new(&env, &gapless(&kafka)).context("create the producer")?;
         producer.announce(&[&places.output, &places.dead_letters]);
         let dead_letters = DeadLetters::new(&env, &producer, &observe::reasons()).to_topic(&places.dead_letters);
         let writer = Writer::new(producer, dead_letters, &places.output, i32::try_from(partitions).unwrap_or(i32::MAX));
         let (written, checkpointed, summary) = (0, None, Summary::default());
+        let known = shares.iter().map(|_| None).collect();
         Ok(Some(Pipeline {
             ctx,
             env,
             admin,
             places,
-            feeds,
+            shares,
             queue,
+            board,
+            gate,
             metrics,
             writer,
             known,
+            ending: Vec::new(),
             written,
             checkpointed,
             summary,
@@ -93,15 +105,16 @@ impl Pipeline {
     }
 
     /// Until the queue is closed and empty.
-    pub fn run(mut self, started: oneshot::Sender<Restored>) -> anyhow::Result<Summary> {
+    pub fn run(mut self, started: oneshot::Sender<()>) -> anyhow::Result<Summary> {
         let began = Instant::now();
-        match self.turns(started) {
+        started.send(()).ok();
+        match self.turns() {
             Ok(()) | Err(StreamError::Stopped(_)) => {}
             Err(error) => return Err(error).context("write what live feeds say"),
         }
         let mut summary = self.summary;
         summary.seconds = began.elapsed().as_secs_f64();
-        for (index, feed) in self.feeds.iter().enumerate() {
+        for (index, feed) in self.shares.iter().enumerate().filter(|(_, feed)| feed.part.number == 0) {
             let (read, format) = (self.metrics.of(index).frames.get(), "live".to_owned());
             summary.read += read;
             summary.feeds.push(FeedSummary { name: feed.name.clone(), format, read, ..FeedSummary::default() });
@@ -109,14 +122,7 @@ impl Pipeline {
         Ok(summary)
     }
 
-    fn turns(&mut self, started: oneshot::Sender<Restored>) -> streams::Result<()> {
-        // From here on a restart looks for what came after.
-        while !self.checkpoint(false)? {
-            if self.env.shutdown.wait_timeout(Duration::from_millis(200)) {
-                return Err(StreamError::Stopped("writing the first checkpoint".to_owned()));
-            }
-        }
-        started.send(self.known.iter().map(Memory::save).collect()).ok();
+    fn turns(&mut self) -> streams::Result<()> {
         let mut due = Instant::now() + *self.ctx.config.checkpoint_every;
         let mut batch = VecDeque::new();
         while self.queue.take(&mut batch, TURN) {
@@ -129,23 +135,25 @@ impl Pipeline {
             let (bytes, spilled) = self.queue.bytes();
             self.metrics.queued.set(i64::try_from(bytes).unwrap_or(i64::MAX));
             self.metrics.spilled.set(i64::try_from(spilled).unwrap_or(i64::MAX));
+            self.end()?;
             if Instant::now() >= due {
-                self.checkpoint(false)?;
+                self.checkpoint()?;
                 due = Instant::now() + *self.ctx.config.checkpoint_every;
             }
-        }
-        if !self.checkpoint(true)? {
-            let unacknowledged = self.writer.producer.in_flight();
-            tracing::warn!(
-                unacknowledged,
-                "stopping without Kafka's answer, the next start will look for these records"
-            );
         }
         Ok(())
     }
 
     fn write(&mut self, entry: Entry) -> streams::Result<()> {
-        let feed = &self.feeds[entry.feed];
+        if let Item::Mark(number) = entry.item {
+            return self.obey(number);
+        }
+        if !self.may_write(entry.feed)? {
+            self.metrics.of(entry.feed).surrendered.inc();
+            return Ok(());
+        }
+        let Some(known) = &mut self.known[entry.feed] else { return Ok(()) };
+        let feed = &self.shares[entry.feed];
         let (id, label) = (FeedId::live(&feed.name), feed.label());
         let origin = Origin { feed: &id, label: &label, position: entry.position };
         match entry.item {
@@ -153,7 +161,7 @@ impl Pipeline {
                 let partition = self.writer.partition_of(&event);
                 match self.writer.event(&event, partition, origin)? {
                     Ok(()) => {
-                        self.known[entry.feed].fold(&event);
+                        known.memory.fold(&event);
                         self.count(&event, partition);
                     }
                     Err(bad) => {
@@ -165,12 +173,76 @@ impl Pipeline {
                 }
             }
             Item::Bad(text, bad) => {
-                self.known[entry.feed].fold_bad(&text);
+                known.memory.fold_bad(&text);
                 self.bad(&text, &bad, entry.feed, origin)?;
             }
-            Item::Used { symbol, id, time } => self.known[entry.feed].used(&symbol, id, time),
+            Item::Used { symbol, id, time } => known.memory.used(&symbol, id, time),
+            Item::Mark(_) => {}
         }
         self.written += 1;
+        Ok(())
+    }
+
+    /// Waits until it is known whose the share is. `false`: somebody else's.
+    fn may_write(&self, share: usize) -> streams::Result<bool> {
+        let Some(known) = &self.known[share] else { return Ok(false) };
+        let began = Instant::now();
+        loop {
+            // In this order: what is lost is shut before the gate opens again.
+            let is_open = self.gate.is_open();
+            if !self.gate.is_ours(share, known.turn) {
+                return Ok(false);
+            }
+            if is_open {
+                return Ok(true);
+            }
+            self.env.beat();
+            self.writer.producer.poll()?;
+            if self.env.shutdown.is_set() && began.elapsed() > FLUSH {
+                return Err(StreamError::Stopped("waiting for Kafka, with records of live feeds unwritten".to_owned()));
+            }
+            std::thread::sleep(WAIT);
+        }
+    }
+
+    fn obey(&mut self, number: u64) -> streams::Result<()> {
+        match self.board.take(number) {
+            Some(Control::Begin { share, turn, memory }) => {
+                self.known[share] = Some(Known { turn, memory });
+                self.checkpointed = None;
+                // From here on a restart looks for what came after.
+                while self.may_write(share)? && !self.checkpoint()? {
+                    if self.env.shutdown.wait_timeout(Duration::from_millis(200)) {
+                        return Err(StreamError::Stopped("writing the first checkpoint".to_owned()));
+                    }
+                }
+            }
+            Some(Control::End { share, done }) => self.ending.push((share, done)),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Lets go of shares of which all is written.
+    fn end(&mut self) -> streams::Result<()> {
+        if self.ending.is_empty() {
+            return Ok(());
+        }
+        while !self.checkpoint()? {
+            let unacknowledged = self.writer.producer.in_flight();
+            if self.env.shutdown.is_set() {
+                tracing::warn!(
+                    unacknowledged,
+                    "stopping without Kafka's answer, the next start will look for these records"
+                );
+                break;
+            }
+            std::thread::sleep(WAIT);
+        }
+        for (share, done) in self.ending.drain(..) {
+            self.known[share] = None;
+            done.send(()).ok();
+        }
         Ok(())
     }
 
@@ -178,7 +250,7 @@ impl Pipeline {
         *self.summary.invalid.entry(bad.reason.to_owned()).or_default() += 1;
         self.summary.dead_lettered += 1;
         // Without its key, which some venues want in the address.
-        self.writer.bad(text, bad, &self.feeds[feed].address, origin)
+        self.writer.bad(text, bad, &self.shares[feed].address, origin)
     }
 
     fn count(&mut self, event: &Event, partition: i32) {
@@ -187,9 +259,11 @@ impl Pipeline {
         *self.summary.produced.entry(partition).or_default() += 1;
     }
 
-    /// `false` if Kafka did not answer in time; the next try comes soon enough.
-    fn checkpoint(&mut self, clean: bool) -> streams::Result<bool> {
-        if self.checkpointed == Some(self.written) && !clean {
+    /// Of all shares that are ours; clean where nothing of them is on its way any more. `false` if Kafka did not answer in time, or
+    /// it is not known what is ours; the next try comes soon enough.
+    fn checkpoint(&mut self) -> streams::Result<bool> {
+        let is_last = !self.ending.is_empty();
+        if self.checkpointed == Some(self.written) && !is_last {
             return Ok(true);
         }
         let retry = |result: streams::Result<()>| match result {
@@ -205,12 +279,19 @@ impl Pipeline {
             Err(error) if error.is_retry() => return Ok(false),
             Err(error) => return Err(error),
         };
-        for (feed, known) in self.feeds.iter().zip(&self.known) {
-            let Stood { symbols, taken } = known.save();
+        let is_open = self.gate.is_open();
+        for (share, (feed, known)) in self.shares.iter().zip(&self.known).enumerate() {
+            let Some(Known { memory, .. }) = known.as_ref().filter(|known| self.gate.is_ours(share, known.turn)) else {
+                continue;
+            };
+            if !is_open {
+                return Ok(false);
+            }
+            let Stood { symbols, taken } = memory.save();
             let checkpoint = Checkpoint {
                 version: 1,
                 feed: feed.name.clone(),
-                clean,
+                clean: self.ending.iter().any(|(ending, _)| *ending == share),
                 symbols,
                 taken,
                 topics: topics.clone(),
@@ -219,13 +300,13 @@ impl Pipeline {
             let value = serde_json::to_vec(&checkpoint).expect("a checkpoint is plain data");
             self.writer.producer.send(&Outgoing {
                 topic: &self.places.leases,
-                key: Some(FeedId::live(&feed.name).key().as_bytes()),
+                key: Some(feed.key().as_bytes()),
                 value: Some(&value),
                 headers: &[(header::CONTENT_TYPE, b"application/json"), (header::SCHEMA_VERSION, b"1")],
                 ..Outgoing::default()
             })?;
         }
         let first = self.checkpointed.replace(self.written).is_none();
-        if first || clean { retry(self.writer.producer.flush(FLUSH)) } else { Ok(true) }
+        if first || is_last { retry(self.writer.producer.flush(FLUSH)) } else { Ok(true) }
     }
 }

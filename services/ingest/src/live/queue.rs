@@ -101,6 +101,13 @@ impl Queue {
         Ok(())
     }
 
+    /// Goes in behind all that is there, whether there is room or not.
+    pub fn mark(&self, entry: Entry) {
+        let mut state = self.lock();
+        self.settle(&mut state);
+        self.add(&mut state, entry);
+    }
+
     fn add(&self, state: &mut State, entry: Entry) {
         let bytes = entry.bytes();
         state.bytes += bytes;
@@ -227,10 +234,11 @@ impl Queue {
                     "the disk takes nothing, what waits for Kafka stays in memory from now on"
                 );
                 state.folder = None;
-                for gap in losses.settle() {
-                    state.tail_bytes += gap.bytes();
-                    state.bytes += gap.bytes();
-                    state.tail.push_front(gap);
+                let said: Vec<Entry> = losses.settle().collect();
+                for entry in said.into_iter().rev() {
+                    state.tail_bytes += entry.bytes();
+                    state.bytes += entry.bytes();
+                    state.tail.push_front(entry);
                 }
             }
         }

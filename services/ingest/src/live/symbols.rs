@@ -11,6 +11,7 @@ use harness::{Call, Reply};
 use tokio::sync::watch;
 
 use super::feed::LiveFeed;
+use super::lease::share_of;
 use crate::observe::live::FeedMetrics;
 use crate::venues::Venue;
 
@@ -34,12 +35,18 @@ pub struct Symbols {
     /// Whose symbols are in a file are changed there.
     pub file: Option<PathBuf>,
     metrics: FeedMetrics,
-    lines: Mutex<Lines>,
+    /// Of each share of the feed, whoever reads it now.
+    shares: Mutex<Vec<Lines>>,
 }
 
 struct Lines {
     wanted: Vec<watch::Sender<BTreeSet<String>>>,
     /// Where a symbol has ever been: what is known of it is there.
+    homes: BTreeMap<String, usize>,
+}
+
+struct Placed {
+    parts: Vec<BTreeSet<String>>,
     homes: BTreeMap<String, usize>,
 }
 
@@ -52,41 +59,37 @@ pub struct Change {
 
 impl Symbols {
     pub fn new(feed: &LiveFeed, metrics: FeedMetrics) -> Symbols {
-        let parts = feed.lines();
-        let mut homes = BTreeMap::new();
-        for (line, part) in parts.iter().enumerate() {
-            homes.extend(part.iter().map(|name| (name.clone(), line)));
-        }
         Symbols {
             feed: feed.name.clone(),
             venue: Mutex::new(feed.venue()),
             most: feed.limits.most_symbols,
             file: feed.symbols_file.clone(),
             metrics,
-            lines: Mutex::new(Lines { wanted: parts.into_iter().map(watch::Sender::new).collect(), homes }),
+            shares: Mutex::new(feed.lines().into_iter().map(Lines::new).collect()),
         }
     }
 
-    /// What this line is to serve, now and from now on.
-    pub fn of_line(&self, line: usize) -> watch::Receiver<BTreeSet<String>> {
-        self.lock().wanted[line].subscribe()
+    /// What each line of a share is to serve, now and from now on.
+    pub fn of_share(&self, share: usize) -> Vec<watch::Receiver<BTreeSet<String>>> {
+        self.lock()[share].wanted.iter().map(watch::Sender::subscribe).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Lines>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Our names of all that is wanted now.
     pub fn now(&self) -> Vec<String> {
         let venue = self.venue.lock().unwrap_or_else(PoisonError::into_inner);
-        self.lock().all().iter().map(|name| venue.symbol(name)).collect()
+        let names: BTreeSet<String> = self.lock().iter().flat_map(Lines::all).collect();
+        names.iter().map(|name| venue.symbol(name)).collect()
     }
 
     /// From now on exactly these are wanted. `by` is who says so. The error is a sentence, and nothing has changed.
     pub fn set(&self, symbols: &[String], by: &str) -> Result<Change, String> {
         let desired = self.own_names(symbols)?;
-        let mut lines = self.lock();
-        let before = lines.all();
+        let mut shares = self.lock();
+        let before: BTreeSet<String> = shares.iter().flat_map(Lines::all).collect();
         let change = Change {
             added: desired.difference(&before).cloned().collect(),
             removed: before.difference(&desired).cloned().collect(),
@@ -94,14 +97,25 @@ impl Symbols {
         if change == Change::default() {
             return Ok(change);
         }
-        let wanted = lines.place(&desired, self.most)?;
-        for (sender, part) in lines.wanted.iter().zip(wanted) {
-            sender.send_if_modified(|now| std::mem::replace(now, part.clone()) != part);
+        let mut parts = vec![BTreeSet::new(); shares.len()];
+        for (name, symbol) in desired.iter().zip(self.symbols(&desired)) {
+            parts[share_of(&symbol, shares.len())].insert(name.clone());
+        }
+        // All of them or none.
+        let placed = shares.iter().zip(&parts).map(|(lines, part)| lines.place(part, self.most));
+        let placed = placed.collect::<Result<Vec<_>, String>>()?;
+        for (lines, placed) in shares.iter_mut().zip(placed) {
+            lines.want(placed);
         }
         self.metrics.symbols_changed.inc();
         let (added, removed) = (&change.added, &change.removed);
         tracing::info!(target: "audit", feed = self.feed, by, ?added, ?removed, symbols = desired.len(), "symbols changed");
         Ok(change)
+    }
+
+    fn symbols(&self, names: &BTreeSet<String>) -> Vec<String> {
+        let venue = self.venue.lock().unwrap_or_else(PoisonError::into_inner);
+        names.iter().map(|name| venue.symbol(name)).collect()
     }
 
     fn own_names(&self, symbols: &[String]) -> Result<BTreeSet<String>, String> {
@@ -137,12 +151,17 @@ impl Symbols {
 }
 
 impl Lines {
+    fn new(parts: Vec<BTreeSet<String>>) -> Lines {
+        let homes = (0..).zip(&parts).flat_map(|(line, part)| part.iter().map(move |name| (name.clone(), line)));
+        Lines { homes: homes.collect(), wanted: parts.into_iter().map(watch::Sender::new).collect() }
+    }
+
     fn all(&self) -> BTreeSet<String> {
         self.wanted.iter().flat_map(|part| part.borrow().clone()).collect()
     }
 
     /// Divides the names among the lines. A name that has been with one stays with it.
-    fn place(&mut self, desired: &BTreeSet<String>, most: usize) -> Result<Vec<BTreeSet<String>>, String> {
+    fn place(&self, desired: &BTreeSet<String>, most: usize) -> Result<Placed, String> {
         let mut parts = vec![BTreeSet::new(); self.wanted.len()];
         let (known, new): (Vec<&String>, Vec<&String>) =
             desired.iter().partition(|name| self.homes.contains_key(*name));
@@ -158,13 +177,19 @@ impl Lines {
         if parts.iter().any(|part| part.len() > most) {
             let room = most * parts.len();
             return Err(format!(
-                "{} symbols do not fit: this feed was started with {} connections, of {most} symbols each ({room} in all); start it anew",
+                "{} symbols do not fit: this part of the feed was started with {} connections, of {most} symbols each ({room} in all); start it anew",
                 desired.len(),
                 parts.len()
             ));
         }
-        self.homes = homes;
-        Ok(parts)
+        Ok(Placed { parts, homes })
+    }
+
+    fn want(&mut self, placed: Placed) {
+        self.homes = placed.homes;
+        for (sender, part) in self.wanted.iter().zip(placed.parts) {
+            sender.send_if_modified(|now| std::mem::replace(now, part.clone()) != part);
+        }
     }
 }
 

@@ -39,7 +39,11 @@ pub fn names(kind: Kind) -> (&'static str, [&'static str; 3], [&'static str; 3])
 /// A feed of this fake, called so, that takes it for dead after this long.
 pub fn feed(name: &str, venue: &FakeVenue, silence: &str) -> String {
     let (of, symbols, _) = names(venue.kind);
-    format!("{name}={of}?symbols={}&url={}&silence={silence}&connects=100000/1s", symbols.join("+"), venue.url())
+    format!(
+        "{name}={of}?symbols={}&url={}&silence={silence}&connects=100000/1s&shares=1",
+        symbols.join("+"),
+        venue.url()
+    )
 }
 
 /// A life fifty times as fast as a real one.

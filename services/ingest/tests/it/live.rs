@@ -128,7 +128,9 @@ pub fn command(bed: &Bed, feed: &str, more: &[&str]) -> Command {
     command.args(settings.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]));
     command.args(more);
     // Not on the command line, where every user of the machine would see it.
-    command.env("FINFLOW_FINNHUB__API_KEY", "k");
+    for key in ["FINNHUB__API_KEY", "MASSIVE__API_KEY", "ALPACA__API_KEY", "ALPACA__API_SECRET"] {
+        command.env(format!("FINFLOW_{key}"), "k");
+    }
     command.current_dir(bed.dir.path()).stdout(Stdio::null()).stderr(Stdio::inherit());
     command
 }

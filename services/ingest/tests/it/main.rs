@@ -4,6 +4,7 @@ mod backfill;
 mod bad_input;
 mod bed;
 mod histories;
+mod leases;
 mod live;
 mod outage;
 mod pace;

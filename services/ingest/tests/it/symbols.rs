@@ -25,7 +25,7 @@ fn write(path: &str, text: &str) {
 
 fn follow(bed: &Bed, venue: &FakeVenue, file: &str) -> Running {
     let of = names(venue.kind).0;
-    let feed = format!("f={of}?symbols_file={file}&url={}&silence=8s&connects=100000/1s", venue.url());
+    let feed = format!("f={of}?symbols_file={file}&url={}&silence=8s&connects=100000/1s&shares=1", venue.url());
     start(bed, &feed, |config| config.live.symbols_poll = harness::Duration::from_millis(20))
 }
 
@@ -155,7 +155,7 @@ fn call(addr: SocketAddr, request: &str, token: &str, body: &str) -> (u16, Strin
 #[test]
 fn who_knows_the_token_changes_the_symbols_by_a_call() {
     let (bed, venue, (of, ours, own)) = (Bed::new(), venue(Kind::Kraken), names(Kind::Kraken));
-    let mut config = bed.config(&[&format!("f={of}?symbols={}&url={}&silence=8s", ours[0], venue.url())]);
+    let mut config = bed.config(&[&format!("f={of}?symbols={}&url={}&silence=8s&shares=1", ours[0], venue.url())]);
     fast(&mut config);
     config.live.admin_token = Secret::new("t0ken");
     config.common.admin = Some("127.0.0.1:0".parse().unwrap());

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::live::feed::{duration, rate};
-use crate::live::memory::Named;
+use crate::live::feed::{duration, key_scope, rate};
+use crate::live::lease::Terms;
+use crate::live::lease::keeper::Shared;
+use crate::live::memory::{Named, Part};
 use crate::spec::Feed;
 use crate::venues::Rate;
 use crate::venues::poll::{self, Ask, Poll, PollLimits};
@@ -78,7 +80,14 @@ impl PollFeed {
     }
 
     pub(crate) fn named(&self) -> Named {
-        Named { name: self.name.clone(), address: self.address.clone(), continuity: None }
+        let part = Part { number: 0, of: 1 };
+        Named { name: self.name.clone(), address: self.address.clone(), continuity: None, part }
+    }
+
+    /// Its limits are of the key: one process asks.
+    pub(crate) fn shared(&self, first: usize, lease: Duration) -> Shared {
+        let terms = Terms { shares: 1, sticky: true, lease };
+        Shared { scope: key_scope(self.venue.limits().name, &self.key), feed: self.name.clone(), terms, first }
     }
 }
 

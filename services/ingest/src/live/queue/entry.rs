@@ -19,6 +19,8 @@ pub enum Item {
         id: u64,
         time: i64,
     },
+    /// All that was put in before is through: what was to be done then, by its number.
+    Mark(u64),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +40,7 @@ impl Entry {
             Item::Event(Event::News(news)) => news.headline.len() + news.summary.as_ref().map_or(0, String::len),
             Item::Event(Event::Trade(trade)) => trade.conditions.len() * 32,
             Item::Bad(text, _) => text.len(),
-            Item::Event(_) | Item::Used { .. } => 0,
+            Item::Event(_) | Item::Used { .. } | Item::Mark(_) => 0,
         };
         Self::BARE_BYTES + held
     }
@@ -49,6 +51,7 @@ impl Entry {
             Item::Event(_) => (0, 0, 0),
             Item::Bad(..) => (1, 0, 0),
             Item::Used { id, time, .. } => (2, *id, *time),
+            Item::Mark(number) => (3, *number, 0),
         };
         out.push(kind);
         for number in [self.feed as u64, self.position.pass, self.position.line, self.position.sub.into(), id] {
@@ -65,6 +68,7 @@ impl Entry {
                 [text, bad.reason.as_bytes(), bad.detail.as_bytes()].iter().for_each(|part| put(out, part))
             }
             Item::Used { symbol, .. } => put(out, symbol.as_bytes()),
+            Item::Mark(_) => {}
         }
     }
 
@@ -83,6 +87,7 @@ impl Entry {
                 Item::Bad(text.to_vec(), Bad::new(reason, String::from_utf8(detail.to_vec()).ok()?))
             }
             2 => Item::Used { symbol: String::from_utf8(take(bytes)?.to_vec()).ok()?, id, time },
+            3 => Item::Mark(id),
             _ => return None,
         };
         Some(Entry { feed: usize::try_from(feed).ok()?, position, item })

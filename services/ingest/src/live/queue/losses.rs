@@ -17,16 +17,20 @@ struct Loss {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Losses(BTreeMap<(usize, String), Loss>);
+pub struct Losses {
+    of: BTreeMap<(usize, String), Loss>,
+    /// Marks are never lost: they come behind what is said of the rest.
+    marks: Vec<Entry>,
+}
 
 impl Losses {
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.of.is_empty()
     }
 
     /// About what their records take in memory.
     pub fn bytes(&self) -> usize {
-        self.0.len() * Entry::BARE_BYTES
+        self.of.len() * Entry::BARE_BYTES
     }
 
     pub fn note(&mut self, entry: &Entry) {
@@ -45,12 +49,16 @@ impl Losses {
             Item::Used { symbol, id, time } => (symbol.as_str(), *time, *time, Some(*id), Some(*id)),
             // Unread, and so of no symbol that could be named.
             Item::Bad(..) => return,
+            Item::Mark(_) => {
+                self.marks.push(entry.clone());
+                return;
+            }
         };
         self.add((entry.feed, symbol.to_owned()), Loss { from, to, first, last, position: entry.position });
     }
 
     fn add(&mut self, of: (usize, String), new: Loss) {
-        let loss = self.0.entry(of).or_insert_with(|| new.clone());
+        let loss = self.of.entry(of).or_insert_with(|| new.clone());
         (loss.from, loss.to) = (loss.from.min(new.from), loss.to.max(new.to));
         loss.first = loss.first.zip(new.first).map(|(a, b)| a.min(b));
         loss.last = loss.last.zip(new.last).map(|(a, b)| a.max(b));
@@ -59,7 +67,8 @@ impl Losses {
 
     /// The records, and nothing is left.
     pub fn settle(&mut self) -> impl Iterator<Item = Entry> {
-        std::mem::take(&mut self.0).into_iter().map(|((feed, symbol), loss)| {
+        let marks = std::mem::take(&mut self.marks);
+        let gaps = std::mem::take(&mut self.of).into_iter().map(|((feed, symbol), loss)| {
             let gap = Gap {
                 symbol,
                 from: loss.from,
@@ -70,6 +79,7 @@ impl Losses {
                 receive_time: None,
             };
             Entry { feed, position: loss.position, item: Item::Event(Event::Gap(gap)) }
-        })
+        });
+        gaps.chain(marks)
     }
 }
