@@ -155,6 +155,17 @@ for ((turn = 0; turn < restarts; turn++)); do
   rolled_out "$stage"
 done
 
+say "a drain of the node"
+node=$(k get pods -l app.kubernetes.io/component=aggregate -o jsonpath='{.items[0].spec.nodeName}')
+# There is no other node: what is evicted has nowhere to go until this one takes pods again, and the budget keeps the second aggregate.
+drain() { kubectl drain "$node" --pod-selector="app.kubernetes.io/component in ($1)" --delete-emptydir-data --timeout="$2" 2>&1; }
+if drained=$(drain aggregate 15s); then die "both aggregates were evicted: the disruption budget does not hold"; fi
+[[ $drained == *"disruption budget"* ]] || die "drain of the aggregates: $drained"
+drain 'alert, store, logger' 60s >/dev/null || die "drain of alert, store and logger"
+kubectl uncordon "$node" >/dev/null
+for stage in "${stages[@]}"; do rolled_out "$stage"; done
+say "alert, store, logger and one of two aggregates evicted and back; the budget kept the other"
+
 say "end of the load"
 until_ok $((seconds * 3 + 120)) "the end of the load" settled
 # Partitions are closed one by one, by the clock: the bar of the last minute must be there for every symbol, and final.
@@ -183,6 +194,8 @@ helm -n "$namespace" test "$release" >/dev/null || die "helm test after the roll
 k scale "deployment/$release-store" --replicas=0 >/dev/null
 k wait --for=delete pod -l app.kubernetes.io/component=store --timeout=60s >/dev/null
 deploy/e2e/lake.py finflow --trades $((recorded + loaded))
+
+[[ ! $own_cluster ]] || . deploy/e2e/key.sh
 
 # The check can fail: with one object read twice, and with one trade too few, it does.
 if deploy/e2e/lake.py finflow --twice >/dev/null 2>&1; then die "the check of the lake passes with an object there twice"; fi

@@ -117,7 +117,12 @@ pub struct FakeVenue {
 impl FakeVenue {
     /// Listens on a port of its own.
     pub async fn start(kind: Kind) -> FakeVenue {
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        FakeVenue::start_at(kind, (Ipv4Addr::LOCALHOST, 0).into()).await
+    }
+
+    /// Listens there, for clients on other machines.
+    pub async fn start_at(kind: Kind, addr: SocketAddr) -> FakeVenue {
+        let listener = tokio::net::TcpListener::bind(addr).await.expect("the address is free");
         let addr = listener.local_addr().expect("bound");
         let rest = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let rest_addr = rest.local_addr().expect("bound");
