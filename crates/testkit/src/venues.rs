@@ -104,6 +104,7 @@ struct State {
     rest: rest::State,
     opened: u64,
     violations: Vec<String>,
+    requests: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -304,6 +305,11 @@ impl FakeVenue {
     }
 
     /// What the client did that the venue would have punished.
+    /// All that was ever asked.
+    pub fn requests(&self) -> Vec<String> {
+        self.lock().requests.clone()
+    }
+
     pub fn violations(&self) -> Vec<String> {
         self.lock().violations.clone()
     }

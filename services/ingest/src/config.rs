@@ -132,7 +132,8 @@ const DOCS: &[(&str, &str)] = &[
     ("seed", "Seed of `sample` and of synthetic feeds."),
     (
         "quotes",
-        "Produce quotes, too, where a recording has them (Binance bookTicker). Otherwise they are counted as ignored.",
+        "Produce quotes, too: best bids and offers, where a live venue offers them or a recording has them. Otherwise they are not asked \
+         for, or counted as ignored.",
     ),
     ("progress", "bar, lines (one every few seconds), off, or auto: a bar on a terminal, lines elsewhere."),
     (

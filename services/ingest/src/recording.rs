@@ -42,6 +42,9 @@ pub struct Begin {
     /// Of the lines of a feed.
     pub line: usize,
     pub part: u32,
+    /// Best bids and offers were read, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub quotes: bool,
     pub reorder_ns: i64,
     pub quiet_ns: i64,
     pub unsure_ns: i64,

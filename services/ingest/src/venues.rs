@@ -57,6 +57,16 @@ pub trait Venue: Send {
 
     fn unsubscribe(&self, own_names: &[String], id: u64) -> String;
 
+    /// Reads best bids and offers from now on, too. `false`: the venue does not offer them.
+    fn read_quotes(&mut self) -> bool {
+        false
+    }
+
+    /// Asks for the quotes of these, or no more for them, where that needs a message of its own.
+    fn ask_for_quotes(&self, _subscribe: bool, _own_names: &[String], _id: u64) -> Option<String> {
+        None
+    }
+
     /// Further channels to ask for once, such as a heartbeat for the whole connection.
     fn besides(&self) -> Option<String> {
         None
@@ -129,12 +139,12 @@ pub fn of(name: &str) -> Option<Box<dyn Venue>> {
     Some(match name {
         "binance" => Box::new(binance::Binance::new(binance::decode::Market::Spot)),
         "binance_usdm" => Box::new(binance::Binance::new(binance::decode::Market::UsdM)),
-        "coinbase" => Box::new(coinbase::Coinbase),
-        "coinbase_advanced" => Box::new(advanced::Advanced),
-        "kraken" => Box::new(kraken::Kraken),
+        "coinbase" => Box::<coinbase::Coinbase>::default(),
+        "coinbase_advanced" => Box::<advanced::Advanced>::default(),
+        "kraken" => Box::<kraken::Kraken>::default(),
         "finnhub" => Box::new(finnhub::Finnhub),
-        "massive" => Box::new(massive::Massive),
-        "alpaca" => Box::new(alpaca::Alpaca),
+        "massive" => Box::<massive::Massive>::default(),
+        "alpaca" => Box::<alpaca::Alpaca>::default(),
         _ => return None,
     })
 }

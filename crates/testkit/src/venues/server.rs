@@ -172,6 +172,7 @@ fn heard(venue: &FakeVenue, id: u64, text: &str) {
     if connection.heard.len() > forgiven(venue.kind) {
         state.violations.push(format!("{} messages in a second", connection.heard.len()));
     }
+    state.requests.push(text.to_owned());
     let Some(request) = words::request(venue.kind, text) else {
         state.violations.push(format!("unheard of: {text}"));
         return;

@@ -191,6 +191,7 @@ pub fn request(kind: Kind, text: &str) -> Option<Request> {
         Kind::Coinbase => (list(&json["product_ids"]), json["type"].as_str()),
         Kind::Advanced if json["channel"] == "market_trades" => (list(&json["product_ids"]), json["type"].as_str()),
         Kind::Advanced => (Vec::new(), json["type"].as_str()),
+        Kind::Kraken if json["params"]["channel"] == "ticker" => (Vec::new(), json["method"].as_str()),
         Kind::Kraken => (list(&json["params"]["symbol"]), json["method"].as_str()),
         Kind::Finnhub => (json["symbol"].as_str().map(str::to_owned).into_iter().collect(), json["type"].as_str()),
         Kind::Massive => {

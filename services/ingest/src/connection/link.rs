@@ -1,6 +1,6 @@
 //! One socket, from its handshake to its end: what has been asked on it, and what of that was granted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::bucket::Bucket;
@@ -63,6 +63,8 @@ pub struct Link {
     symbols: BTreeMap<String, Asked>,
     sends: Bucket,
     next_request: u64,
+    /// Messages that follow those that were sent, once the limit allows it.
+    pending: VecDeque<String>,
     said_besides: bool,
     /// A refusal named nobody: from now on one symbol is asked for at a time, so that the next one names itself.
     single: bool,
@@ -92,6 +94,7 @@ impl Link {
             symbols: desired.iter().map(|name| (name.clone(), Asked::Wanted)).collect(),
             sends: Bucket::new(limits.sends),
             next_request: 1,
+            pending: VecDeque::new(),
             said_besides: false,
             single: false,
             sequence: None,
@@ -279,6 +282,13 @@ impl Link {
             return;
         }
         loop {
+            // Behind what it belongs to, and before anything further.
+            while let Some(text) = self.pending.pop_front() {
+                if !self.sends.take(now) {
+                    return self.pending.push_front(text);
+                }
+                out.push(Output::Send(self.id, text));
+            }
             let outstanding = self.symbols.values().any(|asked| matches!(asked, Asked::Sent { .. }));
             if self.single && outstanding {
                 return;
@@ -292,6 +302,7 @@ impl Link {
             self.next_request += 1;
             let request = self.next_request;
             out.push(Output::Send(self.id, venue.subscribe(&batch, request)));
+            self.pending.extend(venue.ask_for_quotes(true, &batch, request));
             let asked = match limits.acknowledgement {
                 Acknowledgement::None => Asked::Granted,
                 Acknowledgement::Symbols | Acknowledgement::Requests => Asked::Sent { request, at: now },
@@ -315,6 +326,7 @@ impl Link {
             }
             self.next_request += 1;
             out.push(Output::Send(self.id, venue.unsubscribe(&batch, self.next_request)));
+            self.pending.extend(venue.ask_for_quotes(false, &batch, self.next_request));
             batch.iter().for_each(|name| drop(self.symbols.remove(name)));
         }
     }
@@ -360,7 +372,7 @@ impl Link {
             let waits = self.symbols.values().any(|asked| *asked == Asked::Wanted);
             let blocked = self.single && self.symbols.values().any(|asked| matches!(asked, Asked::Sent { .. }));
             let leaves = self.symbols.values().any(|asked| matches!(asked, Asked::Leaving(_)));
-            if (waits && !blocked) || leaves || !self.said_besides {
+            if (waits && !blocked) || leaves || !self.said_besides || !self.pending.is_empty() {
                 wake = wake.min(self.sends.free_at());
             }
         }

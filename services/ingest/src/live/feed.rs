@@ -27,6 +27,8 @@ pub struct LiveFeed {
     pub symbols: BTreeSet<String>,
     /// Where they are, and are changed, if not in the options.
     pub symbols_file: Option<PathBuf>,
+    /// Best bids and offers, too.
+    pub quotes: bool,
     /// Into how many parts its symbols are divided, each of which one process reads.
     pub shares: usize,
 }
@@ -42,11 +44,12 @@ impl LiveFeed {
             let names = [&venues::NAMES[..], &venues::poll::NAMES[..]].concat().join(", ");
             wrong(format!("there is no venue `{}`: use one of {names}", feed.path))
         };
-        let venue = venues::of(&feed.path).ok_or_else(unknown)?;
+        let mut venue = venues::of(&feed.path).ok_or_else(unknown)?;
         let mut limits = *venue.limits();
         let mut address = limits.address.to_owned();
         let mut symbols: Vec<String> = limits.symbols.iter().map(|symbol| (*symbol).to_owned()).collect();
         let (mut listed, mut symbols_file) = (false, None);
+        let mut quotes = config.quotes;
         let mut shares = if limits.overlap { SHARES } else { 1 };
         let history = venue.history();
         let mut rest = history.map(|history| (history.address().to_owned(), history.rate()));
@@ -80,6 +83,7 @@ impl LiveFeed {
                 "connects" => limits.connects = rate(value).map_err(text)?,
                 "sends" => limits.sends = rate(value).map_err(text)?,
                 "most_symbols" => limits.most_symbols = value.parse().map_err(|_| text("not a number".to_owned()))?,
+                "quotes" => quotes = value.parse().map_err(|_| text("neither `true` nor `false`".to_owned()))?,
                 "shares" => {
                     shares = value
                         .parse()
@@ -95,10 +99,21 @@ impl LiveFeed {
                 }
                 other => {
                     return Err(wrong(format!(
-                        "option `{other}` is not known: use symbols, symbols_file, url, rest, rest_rate, silence, life, connects, sends, most_symbols, shares"
+                        "option `{other}` is not known: use symbols, symbols_file, url, rest, rest_rate, silence, life, connects, sends, most_symbols, shares, quotes"
                     )));
                 }
             }
+        }
+        if quotes && !venue.read_quotes() {
+            // Asked for of all feeds, it is of those that have any.
+            if feed.options.contains_key("quotes") {
+                return Err(wrong(format!("quotes: {} does not offer them", limits.name)));
+            }
+            quotes = false;
+        }
+        if quotes && limits.venue.starts_with("BINANCE") {
+            // The venue counts streams, of which a symbol has two then.
+            limits.most_symbols = (limits.most_symbols / 2).max(1);
         }
         if let Some(file) = &symbols_file {
             if listed {
@@ -148,12 +163,17 @@ impl LiveFeed {
             rest: rest.filter(|(address, _)| !address.is_empty()),
             symbols,
             symbols_file,
+            quotes,
             shares,
         })
     }
 
     pub fn venue(&self) -> Box<dyn Venue> {
-        venues::of(self.limits.name).expect("it was found by this name")
+        let mut venue = venues::of(self.limits.name).expect("it was found by this name");
+        if self.quotes {
+            venue.read_quotes();
+        }
+        venue
     }
 
     pub(super) fn named(&self, share: usize) -> Named {

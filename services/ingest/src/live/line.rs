@@ -53,6 +53,7 @@ pub struct Line {
     /// The number of its share among those of the process.
     feed: usize,
     name: String,
+    quotes: bool,
     machine: Connection,
     coverage: Coverage,
     patience: Patience,
@@ -129,6 +130,7 @@ impl Line {
         Line {
             feed: index,
             name: feed.name.clone(),
+            quotes: feed.quotes,
             address: venue.address(&feed.address, &feed.key),
             machine: Connection::new(venue, feed.limits, life, (feed.key.clone(), feed.secret.clone()), symbols)
                 .counted_by(handshakes.connects.clone()),

@@ -76,7 +76,9 @@ fn source(
             };
             lines(Box::new(capture::BinanceLines(binance::decode::Frames { market, quotes: choices.quotes })), input)
         }
-        Format::Coinbase => lines(Box::new(capture::CoinbaseLines(coinbase::decode::Frames)), input),
+        Format::Coinbase => {
+            lines(Box::new(capture::CoinbaseLines(coinbase::decode::Frames { quotes: choices.quotes })), input)
+        }
         Format::Frames => lines(Box::<frames::Frames>::default(), input),
         Format::Jsonl => lines(Box::new(jsonl::EventLines), input),
         Format::Kraken => {

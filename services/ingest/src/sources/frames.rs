@@ -51,7 +51,10 @@ impl Frames {
             return Ok(());
         }
         let unknown = || Bad::new("missing_field", format!("a recording of `{}`, which is no venue", begin.venue));
-        let venue = venues::of(&begin.venue).ok_or_else(unknown)?;
+        let mut venue = venues::of(&begin.venue).ok_or_else(unknown)?;
+        if begin.quotes {
+            venue.read_quotes();
+        }
         let mut coverage = Coverage::new(venue.limits().continuity, begin.patience());
         coverage.take_saved(&begin.symbols);
         self.run = Some(Run { begin, venue, coverage, heard: Heard::default(), judged: Vec::new() });

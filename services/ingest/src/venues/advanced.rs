@@ -32,7 +32,10 @@ const LIMITS: Limits = Limits {
     ping: None,
 };
 
-pub struct Advanced;
+#[derive(Default)]
+pub struct Advanced {
+    quotes: bool,
+}
 
 impl Venue for Advanced {
     fn limits(&self) -> &'static Limits {
@@ -40,19 +43,29 @@ impl Venue for Advanced {
     }
 
     fn own_name(&self, symbol: &str) -> Option<String> {
-        coinbase::Coinbase.own_name(symbol)
+        coinbase::Coinbase::default().own_name(symbol)
     }
 
     fn symbol(&self, own_name: &str) -> String {
-        coinbase::Coinbase.symbol(own_name)
+        coinbase::Coinbase::default().symbol(own_name)
     }
 
     fn subscribe(&self, own_names: &[String], _: u64) -> String {
-        subscribe::message("subscribe", own_names)
+        subscribe::message("subscribe", own_names, "market_trades")
     }
 
     fn unsubscribe(&self, own_names: &[String], _: u64) -> String {
-        subscribe::message("unsubscribe", own_names)
+        subscribe::message("unsubscribe", own_names, "market_trades")
+    }
+
+    fn read_quotes(&mut self) -> bool {
+        self.quotes = true;
+        true
+    }
+
+    fn ask_for_quotes(&self, subscribe: bool, own_names: &[String], _: u64) -> Option<String> {
+        let kind = if subscribe { "subscribe" } else { "unsubscribe" };
+        self.quotes.then(|| subscribe::message(kind, own_names, "ticker"))
     }
 
     fn besides(&self) -> Option<String> {
@@ -60,6 +73,6 @@ impl Venue for Advanced {
     }
 
     fn decode(&mut self, frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
-        decode::hear(frame, received, heard)
+        decode::hear(frame, received, self.quotes, heard)
     }
 }

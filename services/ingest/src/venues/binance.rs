@@ -81,11 +81,16 @@ impl Venue for Binance {
     }
 
     fn subscribe(&self, own_names: &[String], id: u64) -> String {
-        subscribe::message("SUBSCRIBE", own_names, id)
+        subscribe::message("SUBSCRIBE", own_names, id, self.frames.quotes)
     }
 
     fn unsubscribe(&self, own_names: &[String], id: u64) -> String {
-        subscribe::message("UNSUBSCRIBE", own_names, id)
+        subscribe::message("UNSUBSCRIBE", own_names, id, self.frames.quotes)
+    }
+
+    fn read_quotes(&mut self) -> bool {
+        self.frames.quotes = true;
+        true
     }
 
     fn history(&self) -> Option<&'static dyn History> {

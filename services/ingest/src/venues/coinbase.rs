@@ -34,7 +34,10 @@ const LIMITS: Limits = Limits {
     ping: None,
 };
 
-pub struct Coinbase;
+#[derive(Default)]
+pub struct Coinbase {
+    frames: decode::Frames,
+}
 
 impl Venue for Coinbase {
     fn limits(&self) -> &'static Limits {
@@ -50,11 +53,16 @@ impl Venue for Coinbase {
     }
 
     fn subscribe(&self, own_names: &[String], _: u64) -> String {
-        subscribe::message("subscribe", own_names)
+        subscribe::message("subscribe", own_names, self.frames.quotes)
     }
 
     fn unsubscribe(&self, own_names: &[String], _: u64) -> String {
-        subscribe::message("unsubscribe", own_names)
+        subscribe::message("unsubscribe", own_names, self.frames.quotes)
+    }
+
+    fn read_quotes(&mut self) -> bool {
+        self.frames.quotes = true;
+        true
     }
 
     fn history(&self) -> Option<&'static dyn History> {
@@ -62,6 +70,6 @@ impl Venue for Coinbase {
     }
 
     fn decode(&mut self, frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
-        decode::Frames.hear(frame, received, heard)
+        self.frames.hear(frame, received, heard)
     }
 }

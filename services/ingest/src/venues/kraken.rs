@@ -36,7 +36,10 @@ const LIMITS: Limits = Limits {
     ping: Some(Ping { by: PingBy::Text(r#"{"method":"ping"}"#), after: Duration::from_secs(4) }),
 };
 
-pub struct Kraken;
+#[derive(Default)]
+pub struct Kraken {
+    quotes: bool,
+}
 
 impl Venue for Kraken {
     fn limits(&self) -> &'static Limits {
@@ -61,11 +64,21 @@ impl Venue for Kraken {
         subscribe::message("unsubscribe", own_names, id)
     }
 
+    fn read_quotes(&mut self) -> bool {
+        self.quotes = true;
+        true
+    }
+
+    fn ask_for_quotes(&self, subscribe: bool, own_names: &[String], id: u64) -> Option<String> {
+        let method = if subscribe { "subscribe" } else { "unsubscribe" };
+        self.quotes.then(|| subscribe::quotes(method, own_names, id))
+    }
+
     fn history(&self) -> Option<&'static dyn History> {
         Some(&history::Spot)
     }
 
     fn decode(&mut self, frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
-        decode::hear(frame, received, heard)
+        decode::hear(frame, received, self.quotes, heard)
     }
 }

@@ -33,7 +33,10 @@ const LIMITS: Limits = Limits {
     ping: Some(Ping { by: PingBy::Frame, after: Duration::from_secs(20) }),
 };
 
-pub struct Massive;
+#[derive(Default)]
+pub struct Massive {
+    quotes: bool,
+}
 
 impl Venue for Massive {
     fn limits(&self) -> &'static Limits {
@@ -54,11 +57,16 @@ impl Venue for Massive {
     }
 
     fn subscribe(&self, own_names: &[String], _: u64) -> String {
-        subscribe::message("subscribe", own_names)
+        subscribe::message("subscribe", own_names, self.quotes)
     }
 
     fn unsubscribe(&self, own_names: &[String], _: u64) -> String {
-        subscribe::message("unsubscribe", own_names)
+        subscribe::message("unsubscribe", own_names, self.quotes)
+    }
+
+    fn read_quotes(&mut self) -> bool {
+        self.quotes = true;
+        true
     }
 
     fn decode(&mut self, frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {

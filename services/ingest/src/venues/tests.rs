@@ -3,6 +3,7 @@
 
 mod corners;
 mod frames;
+mod quotes;
 mod words;
 
 use super::{Heard, Said, of};

@@ -9,6 +9,7 @@ mod live;
 mod outage;
 mod pace;
 mod polled;
+mod quotes;
 mod real_data;
 mod recording;
 mod replay;

@@ -27,6 +27,7 @@ impl Line {
             venue: self.machine.venue().limits().name.to_owned(),
             session: self.position.pass,
             line: number,
+            quotes: self.quotes,
             reorder_ns: self.patience.reorder_ns,
             quiet_ns: self.patience.quiet_ns,
             unsure_ns: self.patience.unsure_ns,

@@ -2,15 +2,15 @@
 //!
 //! `side` is the maker's, as on the Exchange feed: `SELL` means that the taker bought.
 
-use market::{Event, Side, Trade};
+use market::{Event, Quote, Side, Trade};
 
-use super::messages::{self, Message, Subscriptions, Trades};
+use super::messages::{self, Message, Subscriptions, Ticker, Tickers, Trades};
 use crate::sources::{Bad, shown};
 use crate::venues::coinbase::decode::VENUE;
 use crate::venues::json::{each, id, price, quantity, read, rfc3339};
 use crate::venues::{Heard, Said};
 
-pub fn hear(frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
+pub fn hear(frame: &[u8], received: i64, quotes: bool, heard: &mut Heard) -> Result<(), Bad> {
     let message: Message = read(frame)?;
     heard.sequence = message.sequence_num;
     match (message.channel.as_deref(), message.kind.as_deref()) {
@@ -25,6 +25,10 @@ pub fn hear(frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
             heard.say("subscriptions", Said::SubscribedAll(names))
         }
         (Some("heartbeats"), _) => heard.found.ignore("heartbeat"),
+        (Some("ticker"), _) if quotes => {
+            let time = message.timestamp.as_deref().map(|text| rfc3339("timestamp", text)).transpose()?;
+            each(&message.events, |event| tickers(event, time.unwrap_or(received), received, heard))
+        }
         (Some("ticker" | "ticker_batch"), _) => heard.found.ignore("ticker"),
         (Some("candles"), _) => heard.found.ignore("bar"),
         (None, Some("error")) => {
@@ -52,6 +56,26 @@ fn trades(event: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
         let trade = trade(item, received, old)?;
         heard.found.recorded.get_or_insert(trade.event_time);
         heard.found.events.push(Event::Trade(trade));
+        Ok(())
+    })
+}
+
+/// At `time`, which is the whole message's.
+fn tickers(event: &[u8], time: i64, received: i64, heard: &mut Heard) -> Result<(), Bad> {
+    let event: Tickers = read(event)?;
+    each(&event.tickers, |item| {
+        let ticker: Ticker = read(item)?;
+        heard.found.recorded.get_or_insert(time);
+        heard.found.events.push(Event::Quote(Quote {
+            venue: VENUE.to_owned(),
+            symbol: format!("{VENUE}:{}", ticker.product_id),
+            bid: Some(price("best_bid", ticker.best_bid)?),
+            bid_quantity: ticker.best_bid_quantity.map(|text| quantity("best_bid_quantity", text)).transpose()?,
+            ask: Some(price("best_ask", ticker.best_ask)?),
+            ask_quantity: ticker.best_ask_quantity.map(|text| quantity("best_ask_quantity", text)).transpose()?,
+            event_time: time,
+            receive_time: Some(received),
+        }));
         Ok(())
     })
 }

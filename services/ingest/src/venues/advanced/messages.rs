@@ -14,6 +14,8 @@ pub struct Message<'a> {
     #[serde(borrow)]
     pub channel: Option<Text<'a>>,
     pub sequence_num: Option<u64>,
+    #[serde(borrow)]
+    pub timestamp: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub events: Vec<&'a RawValue>,
     #[serde(borrow, rename = "type")]
@@ -52,4 +54,26 @@ pub struct Trade<'a> {
 #[derive(Deserialize)]
 pub struct Subscriptions {
     pub subscriptions: BTreeMap<String, Vec<String>>,
+}
+
+/// `{"type":"snapshot","tickers":[…]}`
+#[derive(Deserialize)]
+pub struct Tickers<'a> {
+    #[serde(borrow, default)]
+    pub tickers: Vec<&'a RawValue>,
+}
+
+/// `{"type":"ticker","product_id":"BTC-USD","price":"68900.50",…,"best_bid":"68900.00","best_bid_quantity":"1.50000000","best_ask":"68901.00","best_ask_quantity":"0.50000000"}`
+#[derive(Deserialize)]
+pub struct Ticker<'a> {
+    #[serde(borrow)]
+    pub product_id: Text<'a>,
+    #[serde(borrow)]
+    pub best_bid: &'a RawValue,
+    #[serde(borrow)]
+    pub best_bid_quantity: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub best_ask: &'a RawValue,
+    #[serde(borrow)]
+    pub best_ask_quantity: Option<&'a RawValue>,
 }

@@ -6,6 +6,6 @@ use crate::venues::json::write;
 
 pub const HEARTBEATS: &str = r#"{"type":"subscribe","channel":"heartbeats"}"#;
 
-pub fn message(kind: &str, own_names: &[String]) -> String {
-    write(&json!({"type": kind, "product_ids": own_names, "channel": "market_trades"}))
+pub fn message(kind: &str, own_names: &[String], channel: &str) -> String {
+    write(&json!({"type": kind, "product_ids": own_names, "channel": channel}))
 }

@@ -2,7 +2,7 @@
 //!
 //! A trade id is unique only together with the exchange: both make the id here, `D-96921`.
 
-use market::{Cancel, Correction, Event, Side, Trade};
+use market::{Cancel, Correction, Event, Price, Quantity, Quote, Side, Trade};
 use serde_json::value::RawValue;
 
 use super::messages::{self, Control};
@@ -20,6 +20,8 @@ pub fn hear(frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
             "t" => Event::Trade(trade(item, received)?),
             "x" => Event::Cancel(cancel(item, received)?),
             "c" => Event::Correction(correction(item, received)?),
+            // Only comes where it was asked for.
+            "q" => Event::Quote(quote(item, received)?),
             "b" | "d" | "u" => return heard.found.ignore("bar"),
             "success" | "error" | "subscription" => return say(control, heard),
             _ => return heard.found.ignore("other"),
@@ -75,6 +77,27 @@ fn trade(item: &[u8], received: i64) -> Result<Trade, Bad> {
         event_time: rfc3339("t", &trade.t)?,
         receive_time: Some(received),
         backfilled: false,
+    })
+}
+
+/// A price of 0 is none: nobody bids, or offers.
+fn quote(item: &[u8], received: i64) -> Result<Quote, Bad> {
+    let quote: messages::Quote = read(item)?;
+    let side = |what: &str, text, size| -> Result<(Option<Price>, Option<Quantity>), Bad> {
+        let price = price(what, text)?;
+        Ok(if price.get().is_zero() { (None, None) } else { (Some(price), Some(quantity(what, size)?)) })
+    };
+    let ((bid, bid_quantity), (ask, ask_quantity)) =
+        (side("bp", quote.bp, quote.bs)?, side("ap", quote.ap, quote.r#as)?);
+    Ok(Quote {
+        venue: VENUE.to_owned(),
+        symbol: quote.symbol.into_owned(),
+        bid,
+        bid_quantity,
+        ask,
+        ask_quantity,
+        event_time: rfc3339("t", &quote.t)?,
+        receive_time: Some(received),
     })
 }
 

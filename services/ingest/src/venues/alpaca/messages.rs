@@ -81,3 +81,20 @@ pub struct Correction<'a> {
     #[serde(borrow)]
     pub t: Text<'a>,
 }
+
+/// `{"T":"q","S":"AMD","bx":"U","bp":87.66,"bs":1,"ax":"X","ap":87.68,"as":4,"t":"2021-02-22T15:51:45.335689322Z","c":["R"],"z":"C"}`
+#[derive(Deserialize)]
+pub struct Quote<'a> {
+    #[serde(borrow, rename = "S")]
+    pub symbol: Text<'a>,
+    #[serde(borrow)]
+    pub bp: &'a RawValue,
+    #[serde(borrow)]
+    pub bs: &'a RawValue,
+    #[serde(borrow)]
+    pub ap: &'a RawValue,
+    #[serde(borrow)]
+    pub r#as: &'a RawValue,
+    #[serde(borrow)]
+    pub t: Text<'a>,
+}

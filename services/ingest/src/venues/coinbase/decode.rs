@@ -4,9 +4,9 @@
 //! `side` is the *maker's*: `sell` means that the taker bought. `last_match` comes once per product after subscribing
 //! and is an old trade: it says what may have been missed and is not counted as traded now.
 
-use market::{Event, Side, Trade};
+use market::{Event, Quote, Side, Trade};
 
-use super::messages::{Error, Heartbeat, Kind, Match, Subscriptions};
+use super::messages::{Error, Heartbeat, Kind, Match, Subscriptions, Ticker};
 use crate::sources::{Bad, Found, price, quantity, shown};
 use crate::times;
 use crate::venues::json::read;
@@ -15,7 +15,9 @@ use crate::venues::{Heard, Said};
 pub const VENUE: &str = "COINBASE";
 
 #[derive(Clone, Debug, Default)]
-pub struct Frames;
+pub struct Frames {
+    pub quotes: bool,
+}
 
 impl Frames {
     pub fn decode(&self, frame: &[u8], received: Option<i64>, found: &mut Found) -> Result<(), Bad> {
@@ -30,6 +32,7 @@ impl Frames {
         match kind.kind {
             "match" => trade(frame, received, found),
             "last_match" => found.ignore("last_match"),
+            "ticker" if self.quotes => quote(frame, received, found),
             "ticker" => found.ignore("ticker"),
             "l2update" => found.ignore("l2update"),
             "snapshot" => found.ignore("snapshot"),
@@ -83,6 +86,25 @@ impl Frames {
     }
 }
 
+fn quote(frame: &[u8], received: Option<i64>, found: &mut Found) -> Result<(), Bad> {
+    let frame: Ticker = serde_json::from_slice(frame).map_err(|error| Bad::json(&error))?;
+    let time = frame.time.as_bytes();
+    let event_time = times::rfc3339(time).ok_or_else(|| Bad::time("time", time))?;
+    found.recorded.get_or_insert(event_time);
+    let size = |what: &str, text: Option<&str>| text.map(|text| quantity(what, text.as_bytes())).transpose();
+    found.events.push(Event::Quote(Quote {
+        venue: VENUE.to_owned(),
+        symbol: format!("{VENUE}:{}", frame.product_id),
+        bid: Some(price("best_bid", frame.best_bid.as_bytes())?),
+        bid_quantity: size("best_bid_size", frame.best_bid_size)?,
+        ask: Some(price("best_ask", frame.best_ask.as_bytes())?),
+        ask_quantity: size("best_ask_size", frame.best_ask_size)?,
+        event_time,
+        receive_time: received,
+    }));
+    Ok(())
+}
+
 /// These trades are of before the subscription.
 pub fn old(found: &mut Found) {
     for event in &mut found.events {
@@ -123,7 +145,7 @@ mod tests {
 
     fn decode(text: &str) -> (Found, Result<(), Bad>) {
         let mut found = Found::default();
-        let result = Frames.decode(text.as_bytes(), Some(7), &mut found);
+        let result = Frames::default().decode(text.as_bytes(), Some(7), &mut found);
         (found, result)
     }
 
@@ -159,7 +181,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
-            let _ = Frames.decode(&bytes, None, &mut Found::default());
+            let _ = Frames::default().decode(&bytes, None, &mut Found::default());
         }
     }
 }

@@ -50,3 +50,14 @@ pub struct Error<'a> {
     #[serde(borrow)]
     pub reason: Option<std::borrow::Cow<'a, str>>,
 }
+
+/// `{"type":"ticker","sequence":37475248783,"product_id":"ETH-USD","price":"1285.22","best_bid":"1285.04","best_bid_size":"0.46688654","best_ask":"1285.27","best_ask_size":"1.56637040","side":"buy","time":"2022-10-19T23:28:22.061769Z","trade_id":370843401,"last_size":"11.4396987"}`
+#[derive(Deserialize)]
+pub struct Ticker<'a> {
+    pub product_id: &'a str,
+    pub best_bid: &'a str,
+    pub best_bid_size: Option<&'a str>,
+    pub best_ask: &'a str,
+    pub best_ask_size: Option<&'a str>,
+    pub time: &'a str,
+}

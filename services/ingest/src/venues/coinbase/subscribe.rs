@@ -1,4 +1,5 @@
-//! `{"type":"subscribe","product_ids":["BTC-USD"],"channels":["matches","heartbeat"]}`, answered by the whole list.
+//! `{"type":"subscribe","product_ids":["BTC-USD"],"channels":["matches","heartbeat"]}`, answered by the whole list. The
+//! channel `ticker` has the best bid and offer at each match.
 
 use serde_json::json;
 
@@ -16,6 +17,7 @@ pub fn symbol(own_name: &str) -> String {
     format!("{VENUE}:{own_name}")
 }
 
-pub fn message(kind: &str, own_names: &[String]) -> String {
-    write(&json!({"type": kind, "product_ids": own_names, "channels": ["matches", "heartbeat"]}))
+pub fn message(kind: &str, own_names: &[String], quotes: bool) -> String {
+    let channels = if quotes { &["matches", "heartbeat", "ticker"][..] } else { &["matches", "heartbeat"] };
+    write(&json!({"type": kind, "product_ids": own_names, "channels": channels}))
 }

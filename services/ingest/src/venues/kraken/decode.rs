@@ -1,6 +1,6 @@
 //! Frames of Kraken's WebSocket v2 to events. `side` is the taker's.
 
-use market::{Event, Side, Trade};
+use market::{Event, Quote, Side, Trade};
 use serde_json::value::RawValue;
 
 use super::messages::{self, Message};
@@ -9,7 +9,7 @@ use crate::sources::{Bad, shown};
 use crate::venues::json::{each, id, price, quantity, read, rfc3339};
 use crate::venues::{Heard, Said};
 
-pub fn hear(frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
+pub fn hear(frame: &[u8], received: i64, quotes: bool, heard: &mut Heard) -> Result<(), Bad> {
     let message: Message = read(frame)?;
     let Some(channel) = message.channel.as_deref() else { return answer(frame, message, heard) };
     match channel {
@@ -26,6 +26,15 @@ pub fn hear(frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
         // Comes on connection, and when the state of the exchange changes.
         "status" => heard.say("status", Said::Welcome),
         "heartbeat" => heard.found.ignore("heartbeat"),
+        "ticker" if quotes => {
+            let tickers: Vec<&RawValue> = read(message.data.map_or("[]", RawValue::get).as_bytes())?;
+            each(&tickers, |item| {
+                let quote = quote(item, received)?;
+                heard.found.recorded.get_or_insert(quote.event_time);
+                heard.found.events.push(Event::Quote(quote));
+                Ok(())
+            })
+        }
         "ticker" => heard.found.ignore("ticker"),
         "ohlc" => heard.found.ignore("bar"),
         _ => heard.found.ignore("other"),
@@ -54,6 +63,22 @@ fn answer(frame: &[u8], message: Message, heard: &mut Heard) -> Result<(), Bad> 
         _ if message.success == Some(false) => Err(Bad::new("venue_error", shown(frame))),
         _ => heard.found.ignore("other"),
     }
+}
+
+fn quote(item: &[u8], received: i64) -> Result<Quote, Bad> {
+    let ticker: messages::Ticker = read(item)?;
+    // Without a time of the venue's, that of receipt is all there is.
+    let event_time = ticker.timestamp.map(|text| rfc3339("timestamp", &text)).transpose()?.unwrap_or(received);
+    Ok(Quote {
+        venue: VENUE.to_owned(),
+        symbol: format!("{VENUE}:{}", ticker.symbol),
+        bid: Some(price("bid", ticker.bid)?),
+        bid_quantity: Some(quantity("bid_qty", ticker.bid_qty)?),
+        ask: Some(price("ask", ticker.ask)?),
+        ask_quantity: Some(quantity("ask_qty", ticker.ask_qty)?),
+        event_time,
+        receive_time: Some(received),
+    })
 }
 
 fn trade(item: &[u8], received: i64, old: bool) -> Result<Trade, Bad> {

@@ -52,3 +52,20 @@ pub struct Trade<'a> {
     #[serde(borrow)]
     pub timestamp: Text<'a>,
 }
+
+/// `{"symbol":"BTC/USD","bid":105944.20,"bid_qty":2.5,"ask":105944.30,"ask_qty":3.2,"last":105899.40,…,"timestamp":"2022-12-25T09:30:59.123456Z"}`
+#[derive(Deserialize)]
+pub struct Ticker<'a> {
+    #[serde(borrow)]
+    pub symbol: Text<'a>,
+    #[serde(borrow)]
+    pub bid: &'a RawValue,
+    #[serde(borrow)]
+    pub bid_qty: &'a RawValue,
+    #[serde(borrow)]
+    pub ask: &'a RawValue,
+    #[serde(borrow)]
+    pub ask_qty: &'a RawValue,
+    #[serde(borrow)]
+    pub timestamp: Option<Text<'a>>,
+}

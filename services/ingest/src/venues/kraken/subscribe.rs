@@ -12,3 +12,9 @@ pub fn message(method: &str, own_names: &[String], id: u64) -> String {
     }
     write(&json!({"method": method, "params": params, "req_id": id}))
 }
+
+/// `event_trigger` `bbo`: whenever the best bid or offer changes.
+pub fn quotes(method: &str, own_names: &[String], id: u64) -> String {
+    let params = json!({"channel": "ticker", "symbol": own_names, "event_trigger": "bbo"});
+    write(&json!({"method": method, "params": params, "req_id": id}))
+}

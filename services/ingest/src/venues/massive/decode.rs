@@ -3,7 +3,7 @@
 //! A trade id is unique only together with the exchange, and with the reporting facility where there is one: the three
 //! make the id here, `4-12345` or `4-12345-202`.
 
-use market::{Event, Side, Trade};
+use market::{Event, Quote, Side, Trade};
 use serde_json::value::RawValue;
 
 use super::messages::{self, CryptoTrade, Kind, Status};
@@ -17,15 +17,19 @@ pub fn hear(frame: &[u8], received: i64, heard: &mut Heard) -> Result<(), Bad> {
     let items: Vec<&RawValue> = read(frame)?;
     each(&items, |item| {
         let kind: Kind = read(item)?;
-        let trade = match &*kind.ev {
-            "T" => stock(item, received)?,
-            "XT" => crypto(item, received)?,
+        let event = match &*kind.ev {
+            "T" => Event::Trade(stock(item, received)?),
+            "XT" => Event::Trade(crypto(item, received)?),
+            // Only come where they were asked for.
+            "Q" | "XQ" => Event::Quote(quote(item, received)?),
             "status" => return status(item, heard),
             "A" | "AM" | "XA" | "XAS" => return heard.found.ignore("bar"),
             _ => return heard.found.ignore("other"),
         };
-        heard.found.recorded.get_or_insert(trade.event_time);
-        heard.found.events.push(Event::Trade(trade));
+        if let Some(time) = event.event_time() {
+            heard.found.recorded.get_or_insert(time);
+        }
+        heard.found.events.push(event);
         Ok(())
     })
 }
@@ -41,6 +45,7 @@ fn status(item: &[u8], heard: &mut Heard) -> Result<(), Bad> {
         "auth_timeout" => Said::TooFast(message),
         "max_connections" => Said::KeyInUse(message),
         "success" => match message.strip_prefix("subscribed to: ") {
+            Some(topic) if topic.starts_with("Q.") || topic.starts_with("XQ.") => return heard.found.ignore("status"),
             Some(topic) => Said::Subscribed(topic.to_owned()),
             None => return heard.found.ignore("status"),
         },
@@ -48,6 +53,26 @@ fn status(item: &[u8], heard: &mut Heard) -> Result<(), Bad> {
         _ => return heard.found.ignore("status"),
     };
     heard.say("status", said)
+}
+
+/// A side that is left out has nobody.
+fn quote(item: &[u8], received: i64) -> Result<Quote, Bad> {
+    let quote: messages::Quote = read(item)?;
+    let symbol = match (quote.sym, quote.pair) {
+        (Some(ticker), _) => ticker.into_owned(),
+        (None, Some(pair)) => format!("{VENUE}:{pair}"),
+        (None, None) => return Err(Bad::new("missing_field", "neither `sym` nor `pair`: no symbol")),
+    };
+    Ok(Quote {
+        venue: VENUE.to_owned(),
+        symbol,
+        bid: quote.bp.map(|text| price("bp", text)).transpose()?,
+        bid_quantity: quote.bs.map(|text| quantity("bs", text)).transpose()?,
+        ask: quote.ap.map(|text| price("ap", text)).transpose()?,
+        ask_quantity: quote.r#as.map(|text| quantity("as", text)).transpose()?,
+        event_time: millis("t", quote.t)?,
+        receive_time: Some(received),
+    })
 }
 
 fn stock(item: &[u8], received: i64) -> Result<Trade, Bad> {

@@ -64,3 +64,23 @@ pub struct CryptoTrade<'a> {
     #[serde(borrow)]
     pub t: &'a RawValue,
 }
+
+/// `{"ev":"Q","sym":"MSFT","bx":4,"bp":114.125,"bs":100,"ax":7,"ap":114.128,"as":160,"c":0,"i":[604],"t":1536036818784,"q":50385480,"z":3}`;
+/// `XQ` has `pair` in place of `sym`.
+#[derive(Deserialize)]
+pub struct Quote<'a> {
+    #[serde(borrow)]
+    pub sym: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub pair: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub bp: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub bs: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub ap: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub r#as: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub t: &'a RawValue,
+}

@@ -27,6 +27,11 @@ pub fn symbol(own_name: &str) -> String {
     }
 }
 
-pub fn message(action: &str, own_names: &[String]) -> String {
-    write(&json!({"action": action, "params": own_names.join(",")}))
+/// With quotes their topics, too: `Q.AAPL` beside `T.AAPL`, `XQ.BTC-USD` beside `XT.BTC-USD`.
+pub fn message(action: &str, own_names: &[String], quotes: bool) -> String {
+    let mut topics = own_names.to_vec();
+    if quotes {
+        topics.extend(own_names.iter().map(|name| name.replacen("T.", "Q.", 1)));
+    }
+    write(&json!({"action": action, "params": topics.join(",")}))
 }
