@@ -49,6 +49,18 @@ impl Handshakes {
     }
 }
 
+/// Where a line belongs.
+pub struct Place<'a> {
+    pub feed: &'a LiveFeed,
+    /// The number of its share among those of the process.
+    pub share: usize,
+    /// Its own among the lines of the feed.
+    pub number: usize,
+    pub handshakes: &'a Handshakes,
+    pub queue: Arc<Queue>,
+    pub metrics: FeedMetrics,
+}
+
 pub struct Line {
     /// The number of its share among those of the process.
     feed: usize,
@@ -88,17 +100,14 @@ pub struct Line {
 }
 
 impl Line {
+    /// `saved`: where each symbol of its share stood.
     pub fn new(
         ctx: &Context<Config>,
-        index: usize,
-        feed: &LiveFeed,
+        place: Place<'_>,
         symbols: BTreeSet<String>,
         saved: &BTreeMap<String, Saved>,
-        queue: Arc<Queue>,
-        metrics: FeedMetrics,
-        handshakes: &Handshakes,
-        number: usize,
     ) -> Line {
+        let Place { feed, share, number, handshakes, queue, metrics } = place;
         let config = &ctx.config.live;
         let life = Life {
             handshake: *config.handshake,
@@ -128,7 +137,7 @@ impl Line {
         let (tells, told) = mpsc::channel(FRAMES);
         let (fetches, fetched) = mpsc::channel(PAGES);
         Line {
-            feed: index,
+            feed: share,
             name: feed.name.clone(),
             quotes: feed.quotes,
             address: venue.address(&feed.address, &feed.key),

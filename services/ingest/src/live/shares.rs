@@ -13,7 +13,7 @@ use super::backfill::{self, Backfill, Wanted};
 use super::board::{Board, Control};
 use super::feed::LiveFeed;
 use super::lease::keeper::{Order, Shared, Told};
-use super::line::{Handshakes, Line};
+use super::line::{Handshakes, Line, Place};
 use super::memory::{self, Memory, Named, Stood};
 use super::poll::{PollFeed, Poller};
 use super::queue::Queue;
@@ -293,12 +293,12 @@ impl Live {
         match (&source.kind, &self.streamed[feed]) {
             (Kind::Streamed(feed), Some(shared)) => {
                 let number = share - source.first;
-                for (line, wants) in (shared.lines[number]..).zip(shared.symbols.of_share(number)) {
-                    let symbols = wants.borrow().clone();
+                for (number, wants) in (shared.lines[number]..).zip(shared.symbols.of_share(number)) {
                     let (queue, handshakes) = (self.queue.clone(), &shared.handshakes);
-                    let made =
-                        Line::new(ctx, share, feed, symbols, &stood.symbols, queue, metrics.clone(), handshakes, line);
-                    let made = made.told_by(wants).filled_by(shared.wanted.clone()).recorded(ctx, line)?;
+                    let place = Place { feed, share, number, handshakes, queue, metrics: metrics.clone() };
+                    let symbols = wants.borrow().clone();
+                    let made = Line::new(ctx, place, symbols, &stood.symbols).told_by(wants);
+                    let made = made.filled_by(shared.wanted.clone()).recorded(ctx, number)?;
                     running.spawn(made.run(ctx.shutdown.clone(), stop.clone()));
                 }
             }

@@ -46,7 +46,7 @@ fn served(venue: &FakeVenue, what: &str) {
 }
 
 /// The only one that holds anything, once there is one.
-fn holder<'a>(bed: &Bed, processes: &'a mut Vec<Killed>, but: Option<u32>) -> &'a mut Child {
+fn holder<'a>(bed: &Bed, processes: &'a mut [Killed], but: Option<u32>) -> &'a mut Child {
     let pid = eventually(DEADLINE, "one of them holds the key", || {
         let held = held(bed, processes);
         let holders: Vec<u32> = held.iter().filter(|(_, shares)| !shares.is_empty()).map(|(pid, _)| *pid).collect();
