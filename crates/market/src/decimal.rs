@@ -131,7 +131,10 @@ impl Decimal {
         let magnitude = self.0.unsigned_abs();
         let (whole, fraction) = match u64::try_from(magnitude) {
             Ok(small) => ((small / ONE as u64) as u128, small % ONE as u64),
-            Err(_) => (magnitude / ONE as u128, (magnitude % ONE as u128) as u64),
+            Err(_) => {
+                let whole = magnitude / ONE as u128;
+                (whole, (magnitude - whole * ONE as u128) as u64)
+            }
         };
         match u64::try_from(whole) {
             Ok(small) => write_u64(small, out),
@@ -143,22 +146,34 @@ impl Decimal {
     }
 }
 
+/// `00` to `99`: two digits for one division.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut i = 0;
+    while i < 100 {
+        pairs[i] = [b'0' + (i / 10) as u8, b'0' + (i % 10) as u8];
+        i += 1;
+    }
+    pairs
+};
+
 /// Appends an integer in decimal.
-pub(crate) fn write_u64(mut value: u64, out: &mut Vec<u8>) {
+pub fn write_u64(mut value: u64, out: &mut Vec<u8>) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
-    loop {
+    while value >= 10 {
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&PAIRS[(value % 100) as usize]);
+        value /= 100;
+    }
+    if value > 0 || at == digits.len() {
         at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
+        digits[at] = b'0' + value as u8;
     }
     out.extend_from_slice(&digits[at..]);
 }
 
-pub(crate) fn write_i64(value: i64, out: &mut Vec<u8>) {
+pub fn write_i64(value: i64, out: &mut Vec<u8>) {
     if value < 0 {
         out.push(b'-');
     }
@@ -168,9 +183,9 @@ pub(crate) fn write_i64(value: i64, out: &mut Vec<u8>) {
 fn write_fraction(mut fraction: u64, out: &mut Vec<u8>) {
     let mut digits = [b'0'; 1 + FRACTION_DIGITS as usize];
     digits[0] = b'.';
-    for digit in digits[1..].iter_mut().rev() {
-        *digit = b'0' + (fraction % 10) as u8;
-        fraction /= 10;
+    for pair in digits[1..].rchunks_exact_mut(2) {
+        pair.copy_from_slice(&PAIRS[(fraction % 100) as usize]);
+        fraction /= 100;
     }
     let end = digits.iter().rposition(|&d| d != b'0').expect("the point is not a zero") + 1;
     out.extend_from_slice(&digits[..end]);

@@ -66,7 +66,7 @@ fields! {
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventRef<'a> {
     Trade(TradeRef<'a>),
-    /// Never a trade.
+    /// Never a trade, where it was decoded.
     Other(Event),
 }
 
@@ -96,6 +96,18 @@ impl<'a> EventRef<'a> {
         Ok(EventRef::Other(event))
     }
 
+    /// Appends the one form of this event.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Trade(trade) => {
+                let mut object = open(Kind::Trade, out);
+                write::trade(trade, &trade.conditions.to_vec(), &mut object);
+                object.close();
+            }
+            Self::Other(event) => event.encode(out),
+        }
+    }
+
     pub fn into_owned(self) -> Event {
         match self {
             EventRef::Trade(trade) => Event::Trade(trade.into_owned()),
@@ -111,11 +123,9 @@ impl Event {
 
     /// Appends the one form of this event.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut object = Object::open(out);
-        object.text("kind", self.kind().as_str());
-        object.integer("schema_version", SCHEMA_VERSION);
+        let mut object = open(self.kind(), out);
         match self {
-            Self::Trade(event) => write::trade(event, &mut object),
+            Self::Trade(event) => write::trade(&event.borrowed(), &event.conditions, &mut object),
             Self::Quote(event) => write::quote(event, &mut object),
             Self::Bar(event) => write::bar(event, &mut object),
             Self::Gap(event) => write::gap(event, &mut object),
@@ -126,6 +136,13 @@ impl Event {
         }
         object.close();
     }
+}
+
+fn open(kind: Kind, out: &mut Vec<u8>) -> Object<'_> {
+    let mut object = Object::open(out);
+    object.text("kind", kind.as_str());
+    object.integer("schema_version", SCHEMA_VERSION);
+    object
 }
 
 type Read<'a, 'b> = &'b Fields<'a, Field>;

@@ -39,6 +39,24 @@ impl TradeRef<'_> {
     }
 }
 
+impl Trade {
+    /// The same without a copy, but for the conditions: those it holds in another form.
+    pub fn borrowed(&self) -> TradeRef<'_> {
+        TradeRef {
+            venue: Cow::Borrowed(&self.venue),
+            symbol: Cow::Borrowed(&self.symbol),
+            trade_id: self.trade_id.as_deref().map(Cow::Borrowed),
+            price: self.price,
+            quantity: self.quantity,
+            side: self.side,
+            conditions: Conditions::default(),
+            event_time: self.event_time,
+            receive_time: self.receive_time,
+            backfilled: self.backfilled,
+        }
+    }
+}
+
 /// The condition codes of a trade, still as they were written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Conditions<'a>(Option<&'a str>);

@@ -18,7 +18,9 @@ impl<'a> Object<'a> {
         self.out.push(b'}');
     }
 
-    /// Our own names need no escapes.
+    /// Our own names need no escapes. A field is a few stores where its name is known, and a call for each piece of it where not: so it is
+    /// inlined, and what calls it, too.
+    #[inline(always)]
     fn name(&mut self, name: &str) {
         self.out.extend_from_slice(if self.first { b"\"" } else { b",\"" });
         self.first = false;
@@ -26,6 +28,7 @@ impl<'a> Object<'a> {
         self.out.extend_from_slice(b"\":");
     }
 
+    #[inline(always)]
     pub(super) fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         string(value, self.out);
@@ -43,11 +46,13 @@ impl<'a> Object<'a> {
         self.out.push(b']');
     }
 
+    #[inline(always)]
     pub(super) fn number(&mut self, name: &str, value: impl Into<Decimal>) {
         self.name(name);
         value.into().write(self.out);
     }
 
+    #[inline(always)]
     pub(super) fn integer(&mut self, name: &str, value: i64) {
         self.name(name);
         write_i64(value, self.out);
@@ -137,12 +142,28 @@ impl<'a> Object<'a> {
 
 /// A JSON string with the fewest escapes that are allowed.
 fn string(text: &str, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
+    // All of them are looked at, without an early end: that is done in large steps.
+    if text.bytes().fold(false, |found, byte| found | needs_escape(byte)) {
+        escaped(text, out);
+    } else {
+        out.extend_from_slice(text.as_bytes());
+    }
+    out.push(b'"');
+}
+
+#[inline]
+fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+#[cold]
+fn escaped(text: &str, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut clean = 0;
     let bytes = text.as_bytes();
     for (at, &byte) in bytes.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+        if !needs_escape(byte) {
             continue;
         }
         out.extend_from_slice(&bytes[clean..at]);
@@ -160,7 +181,6 @@ fn string(text: &str, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&bytes[clean..]);
-    out.push(b'"');
 }
 
 #[cfg(test)]

@@ -153,3 +153,19 @@ fn a_refusal_stays_short_whatever_was_read() {
     assert_eq!(error.reason, Reason::BadSymbol);
     assert!(error.detail.len() < 300, "{}", error.detail.len());
 }
+
+#[test]
+fn a_borrowed_event_is_written_as_an_owned_one() {
+    let trade = |more: &str| {
+        format!(
+            r#"{{"kind":"trade","schema_version":1,"venue":"X","symbol":"X:A","price":"61837.630","quantity":2e-2,"event_time":7{more}}}"#
+        )
+    };
+    let gap = r#"{"kind":"gap","schema_version":1,"symbol":"X:A","from":1,"to":2,"cause":"dropped"}"#;
+    let full = r#","trade_id":"a\"b","side":"sell","conditions":["@","\u00e9\n"],"receive_time":8,"backfilled":true"#;
+    for text in [&trade(""), &trade(full), &trade(r#","conditions":[ ]"#), gap] {
+        let mut borrowed = Vec::new();
+        EventRef::decode(text.as_bytes()).unwrap().encode(&mut borrowed);
+        assert_eq!(String::from_utf8(borrowed).unwrap(), written(text), "{text}");
+    }
+}

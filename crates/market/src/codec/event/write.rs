@@ -1,16 +1,18 @@
 //! Writes each kind of event: its fields in the order of `docs/topics.md`.
 
+use crate::codec::trade::TradeRef;
 use crate::codec::write::Object;
-use crate::event::{Bar, Cancel, Correction, Gap, Heartbeat, News, Quote, Side, Trade};
+use crate::event::{Bar, Cancel, Correction, Gap, Heartbeat, News, Quote, Side};
 
-pub(super) fn trade(event: &Trade, object: &mut Object) {
+/// `conditions`: those of the event, which it may hold in one form or another.
+pub(super) fn trade(event: &TradeRef, conditions: &[String], object: &mut Object) {
     object.text("venue", &event.venue);
     object.text("symbol", &event.symbol);
     object.opt_text("trade_id", event.trade_id.as_deref());
     object.number("price", event.price);
     object.number("quantity", event.quantity);
     object.opt_text("side", event.side.map(Side::as_str));
-    object.texts("conditions", &event.conditions);
+    object.texts("conditions", conditions);
     object.integer("event_time", event.event_time);
     object.opt_integer("receive_time", event.receive_time);
     if event.backfilled {
