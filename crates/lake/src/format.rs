@@ -46,7 +46,7 @@ pub struct Body {
 
 /// The rows of one object under way (or of one object per row).
 pub trait Rows: Send {
-    fn push(&mut self, row: &Row, at: Coordinates<'_>);
+    fn push(&mut self, row: &Row<'_>, at: Coordinates<'_>);
 
     /// A claimed row that Kafka no longer has. Where each message is an object, an empty one takes its place: the
     /// claim stays finished, and a late writer cannot bring the record back beside it.

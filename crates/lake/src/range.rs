@@ -138,7 +138,7 @@ impl Range {
     }
 
     /// Takes a row that the lake has already, in the form that it has there. Offsets must come in order.
-    pub(crate) fn take(&mut self, offset: i64, json: &[u8], placed: &Placed) {
+    pub(crate) fn take(&mut self, offset: i64, json: &[u8], placed: &Placed<'_>) {
         self.pass_to(offset, json);
         self.place(offset, placed);
     }
@@ -155,7 +155,7 @@ impl Range {
         self.digest.add(&Record { offset, timestamp_ms: 0, key: None, value: Some(value), headers: &[] });
     }
 
-    fn place(&mut self, offset: i64, Placed { dir, row, event_time }: &Placed) {
+    fn place(&mut self, offset: i64, Placed { dir, row, event_time }: &Placed<'_>) {
         if dir.table().grain() != Grain::Year {
             let (first, last) = self.span.unwrap_or((*event_time, *event_time));
             self.span = Some((first.min(*event_time), last.max(*event_time)));

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use aws_smithy_types::base64;
-use market::{Alert, Event, Metrics, Reason};
+use market::{Alert, Event, EventRef, Metrics, Reason};
 use serde::{Deserialize, Serialize};
 
 use crate::table::{Dir, Table, write_number};
@@ -42,8 +42,9 @@ pub struct Record<'a> {
 
 // One at a time, on the stack: a box would cost more than the space.
 #[allow(clippy::large_enum_variant)]
-pub enum Row {
-    Event(Event),
+pub enum Row<'a> {
+    /// A trade is borrowed from its record: there are many, and each lives until it is in the columns or the text of its object.
+    Event(EventRef<'a>),
     Metrics(Metrics),
     Alert(Alert),
     DeadLetter(DeadLetter),
@@ -67,9 +68,9 @@ pub struct DeadLetter {
 }
 
 /// A row and where it goes.
-pub struct Placed {
+pub struct Placed<'a> {
     pub dir: Dir,
-    pub row: Row,
+    pub row: Row<'a>,
     pub event_time: i64,
 }
 
@@ -86,7 +87,7 @@ const HEADER: &str = "finflow-dlq-";
 ///
 /// A record that the feed's form does not fit is a skip, not an error and not a row: the stage that consumes it sends
 /// it to the dead-letter topic with its bytes, and that topic is a table here.
-pub fn read(feed: Feed, record: &Record<'_>) -> Result<Placed, Skip> {
+pub fn read<'a>(feed: Feed, record: &Record<'a>) -> Result<Placed<'a>, Skip> {
     let (table, event_time, row) = match (feed, record.value) {
         (Feed::DeadLetters, _) => {
             let letter = DeadLetter::read(record);
@@ -94,16 +95,19 @@ pub fn read(feed: Feed, record: &Record<'_>) -> Result<Placed, Skip> {
         }
         (_, None) => return Err(TOMBSTONE),
         (Feed::Raw, Some(value)) => {
-            let event = Event::decode(value).map_err(|error| error.reason.as_str())?;
+            let event = EventRef::decode(value).map_err(|error| error.reason.as_str())?;
             let (table, time) = match &event {
-                Event::Trade(trade) => (Table::Trades, trade.event_time),
-                Event::Quote(quote) => (Table::Quotes, quote.event_time),
-                Event::Bar(bar) => (Table::Bars, bar.start),
-                Event::Gap(gap) => (Table::Gaps, gap.from),
-                Event::Cancel(cancel) => (Table::Amendments, cancel.event_time),
-                Event::Correction(correction) => (Table::Amendments, correction.event_time),
-                Event::News(news) => (Table::News, news.event_time),
-                Event::Heartbeat(_) => return Err(HEARTBEAT),
+                EventRef::Trade(trade) => (Table::Trades, trade.event_time),
+                EventRef::Other(other) => match other {
+                    Event::Trade(trade) => (Table::Trades, trade.event_time),
+                    Event::Quote(quote) => (Table::Quotes, quote.event_time),
+                    Event::Bar(bar) => (Table::Bars, bar.start),
+                    Event::Gap(gap) => (Table::Gaps, gap.from),
+                    Event::Cancel(cancel) => (Table::Amendments, cancel.event_time),
+                    Event::Correction(correction) => (Table::Amendments, correction.event_time),
+                    Event::News(news) => (Table::News, news.event_time),
+                    Event::Heartbeat(_) => return Err(HEARTBEAT),
+                },
             };
             (table, time, Row::Event(event))
         }
@@ -120,7 +124,7 @@ pub fn read(feed: Feed, record: &Record<'_>) -> Result<Placed, Skip> {
 }
 
 /// A row of the lake, from the form that it has in JSON lines.
-pub(crate) fn restore(table: Table, json: &[u8]) -> Result<Placed, String> {
+pub(crate) fn restore(table: Table, json: &[u8]) -> Result<Placed<'_>, String> {
     if table == Table::DeadLetters {
         let letter: DeadLetter = serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let event_time = letter.time;
@@ -135,7 +139,7 @@ pub(crate) fn restore(table: Table, json: &[u8]) -> Result<Placed, String> {
     read(feed, &record).map_err(str::to_owned)
 }
 
-impl Row {
+impl Row<'_> {
     /// Appends the row as a JSON object.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {

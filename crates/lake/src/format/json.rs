@@ -2,10 +2,9 @@
 //!
 //! A row is the event in the form of `docs/topics.md` with `_topic`, `_partition` and `_offset` added.
 
-use std::io::Write;
-
 use bytes::Bytes;
 use libdeflater::{CompressionLvl, Compressor};
+use market::decimal::write_i64;
 
 use super::{Body, Coordinates, Rows};
 use crate::row::Row;
@@ -55,7 +54,7 @@ impl Packing {
 }
 
 impl Rows for Lines {
-    fn push(&mut self, row: &Row, at: Coordinates<'_>) {
+    fn push(&mut self, row: &Row<'_>, at: Coordinates<'_>) {
         write_row(&mut self.text, row, at);
         self.text.push(b'\n');
         self.rows += 1;
@@ -95,7 +94,7 @@ pub(super) struct Messages {
 }
 
 impl Rows for Messages {
-    fn push(&mut self, row: &Row, at: Coordinates<'_>) {
+    fn push(&mut self, row: &Row<'_>, at: Coordinates<'_>) {
         let mut text = Vec::new();
         write_row(&mut text, row, at);
         self.size_bytes += text.len() + size_of::<(i64, Bytes)>();
@@ -124,14 +123,19 @@ impl Rows for Messages {
     }
 }
 
-fn write_row(out: &mut Vec<u8>, row: &Row, at: Coordinates<'_>) {
+fn write_row(out: &mut Vec<u8>, row: &Row<'_>, at: Coordinates<'_>) {
     row.encode(out);
     let closing = out.pop();
     debug_assert_eq!(closing, Some(b'}'), "rows are JSON objects");
     let Coordinates { topic, partition, offset } = at;
     // Topic names are letters, digits, dots, dashes and underscores: nothing to escape.
-    write!(out, r#","_topic":"{topic}","_partition":{partition},"_offset":{offset}}}"#)
-        .expect("writing to memory cannot fail");
+    out.extend_from_slice(br#","_topic":""#);
+    out.extend_from_slice(topic.as_bytes());
+    out.extend_from_slice(br#"","_partition":"#);
+    write_i64(partition.into(), out);
+    out.extend_from_slice(br#","_offset":"#);
+    write_i64(offset, out);
+    out.push(b'}');
 }
 
 #[cfg(test)]

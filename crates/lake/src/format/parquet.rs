@@ -44,7 +44,7 @@ impl Columnar {
 const BUG: &str = "writing to memory fails only by a bug";
 
 impl Rows for Columnar {
-    fn push(&mut self, row: &Row, at: Coordinates<'_>) {
+    fn push(&mut self, row: &Row<'_>, at: Coordinates<'_>) {
         self.cells.push(row, at);
     }
 

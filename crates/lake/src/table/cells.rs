@@ -1,7 +1,8 @@
 //! Rows of a table by columns: filled from records, or from an object that is read back.
 
 use market::{
-    Alert, Bar, Cancel, Correction, Decimal, Event, Gap, Input, Metrics, News, Quote, Side, Trade, Undefined,
+    Alert, Bar, Cancel, Correction, Decimal, Event, EventRef, Gap, Input, Metrics, News, Quote, Side, TradeRef,
+    Undefined,
 };
 
 use super::Table;
@@ -26,17 +27,20 @@ impl Cells {
         Self { table, leaves, rows: 0, size_bytes: 0 }
     }
 
-    pub(crate) fn push(&mut self, row: &Row, at: Coordinates<'_>) {
+    pub(crate) fn push(&mut self, row: &Row<'_>, at: Coordinates<'_>) {
         let mut cells = Filler { leaves: self.leaves.iter_mut(), size_bytes: 0 };
         match row {
-            Row::Event(Event::Trade(trade)) => cells.trade(trade),
-            Row::Event(Event::Quote(quote)) => cells.quote(quote),
-            Row::Event(Event::Bar(bar)) => cells.bar(bar),
-            Row::Event(Event::Gap(gap)) => cells.gap(gap),
-            Row::Event(Event::Cancel(cancel)) => cells.cancel(cancel),
-            Row::Event(Event::Correction(correction)) => cells.correction(correction),
-            Row::Event(Event::News(news)) => cells.news(news),
-            Row::Event(Event::Heartbeat(_)) => unreachable!("a heartbeat is no row"),
+            Row::Event(EventRef::Trade(trade)) => cells.trade(trade, &trade.conditions.to_vec()),
+            Row::Event(EventRef::Other(other)) => match other {
+                Event::Trade(trade) => cells.trade(&trade.borrowed(), &trade.conditions),
+                Event::Heartbeat(_) => unreachable!("a heartbeat is no row"),
+                Event::Quote(quote) => cells.quote(quote),
+                Event::Bar(bar) => cells.bar(bar),
+                Event::Gap(gap) => cells.gap(gap),
+                Event::Cancel(cancel) => cells.cancel(cancel),
+                Event::Correction(correction) => cells.correction(correction),
+                Event::News(news) => cells.news(news),
+            },
             Row::Metrics(metrics) => cells.metrics(metrics),
             Row::Alert(alert) => cells.alert(alert),
             Row::DeadLetter(letter) => cells.dead_letter(letter),
@@ -261,7 +265,7 @@ impl Filler<'_> {
         self.int(1);
     }
 
-    fn trade(&mut self, trade: &Trade) {
+    fn trade(&mut self, trade: &TradeRef<'_>, conditions: &[String]) {
         self.head("trade");
         self.text(&trade.venue);
         self.text(&trade.symbol);
@@ -269,7 +273,7 @@ impl Filler<'_> {
         self.number(trade.price);
         self.number(trade.quantity);
         self.maybe_text(trade.side.map(Side::as_str));
-        self.texts(Some(&trade.conditions), 0);
+        self.texts(Some(conditions), 0);
         self.long(trade.event_time);
         self.maybe_long(trade.receive_time);
         self.flag(trade.backfilled);

@@ -2,9 +2,9 @@ use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 use market::{
-    Alert, AlertState, Average, AverageKind, Bar, Bars, Cancel, ClosedBy, Correction, Decimal, Direction, Event, Gap,
-    GapCause, Input, Interval, Metrics, News, Price, Quality, Quantity, Quote, Reasons, RuleKind, Sentiment, Side,
-    Span, Trade, Undefined, VwapReason,
+    Alert, AlertState, Average, AverageKind, Bar, Bars, Cancel, ClosedBy, Correction, Decimal, Direction, Event,
+    EventRef, Gap, GapCause, Input, Interval, Metrics, News, Price, Quality, Quantity, Quote, Reasons, RuleKind,
+    Sentiment, Side, Span, Trade, Undefined, VwapReason,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -232,12 +232,12 @@ fn dead_letter(rng: &mut Rng) -> DeadLetter {
     }
 }
 
-fn row(table: Table, rng: &mut Rng) -> Row {
+fn row(table: Table, rng: &mut Rng) -> Row<'static> {
     match table {
         Table::Metrics => Row::Metrics(metrics(rng)),
         Table::Alerts => Row::Alert(alert(rng)),
         Table::DeadLetters => Row::DeadLetter(dead_letter(rng)),
-        _ => Row::Event(event(table, rng)),
+        _ => Row::Event(EventRef::Other(event(table, rng))),
     }
 }
 
