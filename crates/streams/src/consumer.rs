@@ -335,6 +335,11 @@ impl Consumer {
         })
     }
 
+    /// What was taken from the queue is not all handed out yet: `poll` will not wait.
+    pub fn has_at_hand(&self) -> bool {
+        !self.batch.is_drained()
+    }
+
     /// Where reading goes on in a partition that is ours.
     pub fn position(&self, partition: &TopicPartition) -> Option<i64> {
         self.owned.position(partition)

@@ -123,27 +123,15 @@ impl<B: Bucket> Pipeline<B> {
     }
 
     fn work(&mut self, consumer: &mut Consumer) -> Result<(), StoreError> {
+        let look_at_bytes = LOOK_AT_BYTES.min(self.ctx.config.memory.bytes() / 8);
         while !self.ctx.shutdown.is_set() {
             self.env.beat();
-            match self.poll(consumer)? {
-                Polling::Record { index, then: Then::Nothing } => self.look_at(index),
-                Polling::Record { index, then: Then::FinishAdoption } => self.finish_adoption(index),
-                Polling::CaughtUp { partition, offset } => self.caught_up(&partition, offset),
-                Polling::Assigned(partitions) => self.assigned(consumer, partitions)?,
-                Polling::Revoked(partitions) => {
-                    self.hand_over(consumer, &partitions)?;
-                    consumer.release()?;
-                }
-                Polling::Lost(partitions) => {
-                    self.partitions.retain(|partition| !partitions.contains(&partition.tp));
-                    consumer.release()?;
-                }
-                Polling::OutOfRange(reason) => self.out_of_range(consumer, &reason)?,
-                Polling::Nothing => {}
+            self.turn(consumer)?;
+            // Looking at clocks and flags takes as long as a good part of a record: once for all that is at hand.
+            while consumer.has_at_hand() && self.unseen_bytes < look_at_bytes {
+                self.turn(consumer)?;
             }
-            if self.unseen_bytes >= LOOK_AT_BYTES.min(self.ctx.config.memory.bytes() / 8)
-                || self.ticked.elapsed() >= TICK
-            {
+            if self.unseen_bytes >= look_at_bytes || self.ticked.elapsed() >= TICK {
                 self.tick(consumer)?;
                 if self.ctx.drain.is_set() && self.drain(consumer)? {
                     return Ok(());
@@ -153,12 +141,29 @@ impl<B: Bucket> Pipeline<B> {
         self.last_flush(consumer)
     }
 
+    /// Takes a record, or what else there is.
+    fn turn(&mut self, consumer: &mut Consumer) -> Result<(), StoreError> {
+        match self.poll(consumer)? {
+            Polling::Record { index, then: Then::Nothing } => self.look_at(index),
+            Polling::Record { index, then: Then::FinishAdoption } => self.finish_adoption(index),
+            Polling::CaughtUp { partition, offset } => self.caught_up(&partition, offset),
+            Polling::Assigned(partitions) => self.assigned(consumer, partitions)?,
+            Polling::Revoked(partitions) => {
+                self.hand_over(consumer, &partitions)?;
+                consumer.release()?;
+            }
+            Polling::Lost(partitions) => {
+                self.partitions.retain(|partition| !partitions.contains(&partition.tp));
+                consumer.release()?;
+            }
+            Polling::OutOfRange(reason) => self.out_of_range(consumer, &reason)?,
+            Polling::Nothing => {}
+        }
+        Ok(())
+    }
+
     fn poll(&mut self, consumer: &mut Consumer) -> Result<Polling, StoreError> {
-        let busy = self
-            .partitions
-            .iter()
-            .any(|partition| !matches!(&partition.state, State::Reading(reading) if reading.flight.is_none()));
-        let polled = match consumer.poll(if busy { POLL_BUSY } else { POLL }) {
+        let polled = match consumer.poll(if consumer.has_at_hand() { Duration::ZERO } else { self.patience() }) {
             Err(StreamError::OutOfRange(reason)) => return Ok(Polling::OutOfRange(reason)),
             polled => polled?,
         };
@@ -179,6 +184,13 @@ impl<B: Bucket> Pipeline<B> {
             Polled::Lost(partitions) => Polling::Lost(partitions),
             Polled::Idle => Polling::Nothing,
         })
+    }
+
+    /// How long a poll may wait.
+    fn patience(&self) -> Duration {
+        let is_idle =
+            |partition: &Partition<B>| matches!(&partition.state, State::Reading(reading) if reading.flight.is_none());
+        if self.partitions.iter().all(is_idle) { POLL } else { POLL_BUSY }
     }
 
     fn caught_up(&mut self, partition: &TopicPartition, offset: i64) {
