@@ -46,6 +46,9 @@ stages!(ingest, aggregate, alert, store, logger, gateway);
 fn main() -> ExitCode {
     let dotenv = harness::dotenv();
     let matches = command().get_matches();
+    if matches!(matches.subcommand_name(), Some("store" | "up")) {
+        harness::share_arenas();
+    }
     if let Err(problem) = dotenv {
         eprintln!("finflow: {problem}");
         return ExitCode::from(EXIT_USAGE);
