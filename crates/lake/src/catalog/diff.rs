@@ -37,7 +37,9 @@ pub(super) fn table(plan: &mut Plan, options: &Options, table: Table, first: &st
     let first = earliest(table, first, &parameters);
     for (key, value) in desired::parameters(options, table, &first) {
         let now = parameters.get(&key).and_then(Value::as_str);
-        if now != Some(&value) {
+        // Who has partitions registered may have switched off that they are computed: engines take the one or the other.
+        let is_off = options.register && key == "projection.enabled" && now == Some("false");
+        if now != Some(&value) && !is_off {
             changes.push(format!("{key}: {} -> {value}", now.unwrap_or("nothing")));
             parameters.insert(key, Value::String(value));
         }

@@ -275,6 +275,15 @@ async fn partitions_are_registered_in_batches_and_once() {
     assert_eq!(locations, "s3://bucket/lake/trades/dt=2024-02-11/hour=09/");
 }
 
+#[tokio::test]
+async fn projection_that_was_switched_off_stays_off_where_partitions_are_registered() {
+    let (bucket, fake) = (bucket(&[]).await, Fake::default());
+    let options = Options { register: true, ..options() };
+    applied(&bucket, &fake, &options).await;
+    fake.change("trades", |table| table["Parameters"]["projection.enabled"] = json!("false"));
+    assert_eq!(planned(&bucket, &fake, &options).await.steps, []);
+}
+
 #[test]
 fn a_partition_that_is_refused_is_named() {
     let body = json!({"TableName": "trades"});
