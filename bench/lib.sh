@@ -2,6 +2,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 harness=${FINFLOW_BENCH:-$root/../shared/bench}
+unset FINFLOW_BENCH # the programs under test take every FINFLOW_… for a setting
 peers=${PEERS_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/finflow-peers}
 brokers=127.0.0.1:39092
 
