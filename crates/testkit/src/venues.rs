@@ -23,6 +23,8 @@ use tokio::sync::mpsc::UnboundedSender;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Binance,
+    /// The futures of Binance.
+    UsdM,
     Coinbase,
     Advanced,
     Kraken,
@@ -32,12 +34,20 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 7] =
-        [Kind::Binance, Kind::Coinbase, Kind::Advanced, Kind::Kraken, Kind::Finnhub, Kind::Massive, Kind::Alpaca];
+    pub const ALL: [Kind; 8] = [
+        Kind::Binance,
+        Kind::UsdM,
+        Kind::Coinbase,
+        Kind::Advanced,
+        Kind::Kraken,
+        Kind::Finnhub,
+        Kind::Massive,
+        Kind::Alpaca,
+    ];
 
     /// Trade ids of a symbol are consecutive.
     pub fn counts_trades(self) -> bool {
-        matches!(self, Kind::Binance | Kind::Coinbase | Kind::Kraken)
+        matches!(self, Kind::Binance | Kind::UsdM | Kind::Coinbase | Kind::Kraken)
     }
 
     fn one_per_key(self) -> bool {

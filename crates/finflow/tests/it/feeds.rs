@@ -75,6 +75,7 @@ fn a_venue_that_answers_is_followed_up_to_a_trade() {
     let runtime = runtime();
     for (kind, name, symbol, ours) in [
         (Kind::Binance, "binance", "BTCUSDT", "BINANCE:BTCUSDT"),
+        (Kind::UsdM, "binance_usdm", "BTCUSDT", "BINANCE_USDM:BTCUSDT"),
         (Kind::Coinbase, "coinbase", "BTC-USD", "COINBASE:BTC-USD"),
         (Kind::Advanced, "coinbase_advanced", "BTC-USD", "COINBASE:BTC-USD"),
         (Kind::Kraken, "kraken", "BTC/USD", "KRAKEN:BTC/USD"),

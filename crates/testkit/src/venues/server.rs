@@ -18,6 +18,7 @@ use super::{Connection, FakeVenue, Kind, Made, Order, words};
 fn forgiven(kind: Kind) -> usize {
     match kind {
         Kind::Binance => 5,
+        Kind::UsdM => 10,
         Kind::Advanced => 8,
         Kind::Coinbase => 100,
         Kind::Kraken | Kind::Finnhub | Kind::Massive | Kind::Alpaca => 50,

@@ -24,7 +24,8 @@ pub fn rfc3339(ms: i64) -> String {
 /// Trades as they happen: one frame for all of them, or one each.
 pub fn trades(kind: Kind, made: &[&Made], sequence: &mut u64) -> Vec<String> {
     match kind {
-        Kind::Binance => made.iter().map(|made| binance(made)).collect(),
+        Kind::Binance => made.iter().map(|made| binance(made, r#""m":true,"M":true"#)).collect(),
+        Kind::UsdM => made.iter().map(|made| binance(made, r#""X":"MARKET","m":true"#)).collect(),
         Kind::Coinbase => made.iter().map(|made| coinbase("match", made)).collect(),
         Kind::Advanced => vec![advanced("update", made.iter().copied(), sequence)],
         Kind::Kraken => vec![kraken("update", made)],
@@ -52,11 +53,11 @@ pub fn trades(kind: Kind, made: &[&Made], sequence: &mut u64) -> Vec<String> {
     }
 }
 
-fn binance(made: &Made) -> String {
+fn binance(made: &Made, end: &str) -> String {
     let stream = made.own_name.to_lowercase();
     let (symbol, id, time) = (&made.own_name, made.id, made.time_ms);
     format!(
-        r#"{{"stream":"{stream}@trade","data":{{"e":"trade","E":{time},"s":"{symbol}","t":{id},"p":"{id}.00000000","q":"1.00000000","T":{time},"m":true,"M":true}}}}"#
+        r#"{{"stream":"{stream}@trade","data":{{"e":"trade","E":{time},"s":"{symbol}","t":{id},"p":"{id}.00000000","q":"1.00000000","T":{time},{end}}}}}"#
     )
 }
 
@@ -136,7 +137,9 @@ pub fn wrong_key(kind: Kind) -> Option<&'static str> {
 /// To a request for a name that is not traded there, or is one too many.
 pub fn unknown(kind: Kind, own_name: &str, id: Option<u64>) -> Option<String> {
     match kind {
-        Kind::Binance => Some(json!({"code": 2, "msg": "Invalid request: unknown stream", "id": id}).to_string()),
+        Kind::Binance | Kind::UsdM => {
+            Some(json!({"code": 2, "msg": "Invalid request: unknown stream", "id": id}).to_string())
+        }
         Kind::Coinbase | Kind::Advanced => {
             let reason = format!("{own_name} is not a valid product");
             Some(json!({"type": "error", "message": "Failed to subscribe", "reason": reason}).to_string())
@@ -184,7 +187,7 @@ pub fn request(kind: Kind, text: &str) -> Option<Request> {
         value.as_array().into_iter().flatten().filter_map(|name| name.as_str().map(str::to_owned)).collect()
     };
     let (names, verb): (Vec<String>, _) = match kind {
-        Kind::Binance => {
+        Kind::Binance | Kind::UsdM => {
             let upper = |stream: String| stream.split('@').next().unwrap_or_default().to_uppercase();
             (list(&json["params"]).into_iter().map(upper).collect(), json["method"].as_str())
         }
@@ -224,7 +227,7 @@ pub fn answers(
         all[all.len().saturating_sub(most)..].iter().collect()
     };
     match kind {
-        Kind::Binance => vec![json!({"result": null, "id": request.id}).to_string()],
+        Kind::Binance | Kind::UsdM => vec![json!({"result": null, "id": request.id}).to_string()],
         Kind::Coinbase => {
             let channels = json!([{"name": "matches", "product_ids": subscribed}, {"name": "heartbeat", "product_ids": subscribed}]);
             let mut out = vec![json!({"type": "subscriptions", "channels": channels}).to_string()];
@@ -285,14 +288,14 @@ pub fn heartbeat(
         Kind::Kraken => vec![r#"{"channel":"heartbeat"}"#.to_owned()],
         Kind::Finnhub => vec![r#"{"type":"ping"}"#.to_owned()],
         // Pings of the WebSocket itself.
-        Kind::Binance | Kind::Massive | Kind::Alpaca => Vec::new(),
+        Kind::Binance | Kind::UsdM | Kind::Massive | Kind::Alpaca => Vec::new(),
     }
 }
 
 /// Something that no client has heard of.
 pub fn unheard_of(kind: Kind) -> &'static str {
     match kind {
-        Kind::Binance => r#"{"stream":"!news","data":{"e":"somethingNew","E":1,"x":null}}"#,
+        Kind::Binance | Kind::UsdM => r#"{"stream":"!news","data":{"e":"somethingNew","E":1,"x":null}}"#,
         Kind::Coinbase | Kind::Finnhub => r#"{"type":"something_new","x":null,"y":[1,{"z":2}]}"#,
         Kind::Advanced => r#"{"channel":"something_new","x":null,"events":[]}"#,
         Kind::Kraken => r#"{"channel":"something_new","type":"update","data":{"x":null}}"#,

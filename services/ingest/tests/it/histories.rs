@@ -23,6 +23,11 @@ const MOMENT: Duration = Duration::from_millis(8);
 pub fn names(kind: Kind) -> (&'static str, [&'static str; 3], [&'static str; 3]) {
     match kind {
         Kind::Binance => ("binance", ["BINANCE:AUSDT", "BINANCE:BUSDT", "BINANCE:CUSDT"], ["AUSDT", "BUSDT", "CUSDT"]),
+        Kind::UsdM => (
+            "binance_usdm",
+            ["BINANCE_USDM:AUSDT", "BINANCE_USDM:BUSDT", "BINANCE_USDM:CUSDT"],
+            ["AUSDT", "BUSDT", "CUSDT"],
+        ),
         Kind::Coinbase => {
             ("coinbase", ["COINBASE:A-USD", "COINBASE:B-USD", "COINBASE:C-USD"], ["A-USD", "B-USD", "C-USD"])
         }
@@ -246,6 +251,11 @@ fn together(kind: Kind, seeds: &[u64]) -> Totals {
 #[test]
 fn histories_of_binance() {
     histories(Kind::Binance);
+}
+
+#[test]
+fn histories_of_binance_usdm() {
+    histories(Kind::UsdM);
 }
 
 #[test]
