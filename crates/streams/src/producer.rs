@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
-use prometheus::IntCounterVec;
+use prometheus::{IntCounter, IntCounterVec};
 
 use crate::config::{KafkaConfig, bad_settings};
 use crate::env::Env;
@@ -43,6 +43,8 @@ pub(crate) struct Deliveries {
     failed: AtomicBool,
     first_failure: Mutex<Option<String>>,
     acks: IntCounterVec,
+    /// The one counted last: nearly always the next one, too.
+    last_acks: Mutex<Option<(String, IntCounter)>>,
     errors: IntCounterVec,
 }
 
@@ -54,12 +56,23 @@ impl Deliveries {
             failed: AtomicBool::new(false),
             first_failure: Mutex::default(),
             acks: env.metrics.counters("produced_records_total", "Records acknowledged by Kafka.", &["topic"], &[]),
+            last_acks: Mutex::default(),
             errors: env.metrics.counters(
                 "produce_errors_total",
                 "Records that Kafka did not take. Each one ends the stage: nothing is dropped in silence.",
                 &["topic"],
                 &[],
             ),
+        }
+    }
+}
+
+impl Deliveries {
+    fn count(&self, topic: &str) {
+        let mut last = self.last_acks.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((of, acks)) if of == topic => acks.inc(),
+            _ => last.insert((topic.to_owned(), self.acks.with_label_values(&[topic]))).1.inc(),
         }
     }
 }
@@ -81,7 +94,7 @@ impl ProducerContext for Deliveries {
         match result {
             Ok(message) => {
                 self.acked.fetch_add(1, Ordering::Relaxed);
-                self.acks.with_label_values(&[message.topic()]).inc();
+                self.count(message.topic());
                 self.logs.works();
             }
             Err((error, message)) => {
@@ -130,6 +143,7 @@ impl Producer {
             self.failure()?;
             match self.inner.send(record) {
                 Ok(()) => {
+                    // A poll serves one event: with fewer of them than records acknowledgements would pile up.
                     self.inner.poll(Duration::ZERO);
                     return Ok(());
                 }

@@ -25,6 +25,9 @@ use self::bucket::Bucket;
 use self::link::{End, Link, Phase};
 use crate::venues::{Acknowledgement, Limits, Said, Venue};
 
+/// The longest between two looks at everything while nothing but trades comes.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// Deadlines and waits that are ours to choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
@@ -107,6 +110,9 @@ pub struct Connection {
     open_at: Option<Duration>,
     next_link: LinkId,
     stopped: Option<String>,
+    /// Until then a frame that says nothing of the connection changes nothing but that its link is alive.
+    settled_until: Duration,
+    wake_at: Duration,
 }
 
 impl Connection {
@@ -130,6 +136,8 @@ impl Connection {
             open_at: Some(Duration::ZERO),
             next_link: 1,
             stopped: None,
+            settled_until: Duration::ZERO,
+            wake_at: Duration::ZERO,
         }
     }
 
@@ -185,6 +193,7 @@ impl Connection {
         if self.stopped.is_some() {
             return;
         }
+        let is_plain = matches!(input, Input::Frame(_, [], _) | Input::Alive(_));
         match input {
             Input::Tick => {}
             Input::Opened(id) => {
@@ -210,8 +219,11 @@ impl Connection {
                 self.links.iter_mut().for_each(|link| link.desire(desired));
             }
         }
-        if self.stopped.is_none() {
+        // To look at each symbol with each trade would cost more than all the rest.
+        if self.stopped.is_none() && (now >= self.settled_until || !is_plain) {
             self.turn(now, luck, out);
+            self.wake_at = self.next_deadline();
+            self.settled_until = self.wake_at.min(now + LOOK_EVERY);
         }
     }
 
@@ -393,9 +405,10 @@ impl Connection {
 
     /// When to call again with [`Input::Tick`], at the latest.
     pub fn wake(&self) -> Duration {
-        if self.stopped.is_some() {
-            return Duration::MAX;
-        }
+        if self.is_stopped() { Duration::MAX } else { self.wake_at }
+    }
+
+    fn next_deadline(&self) -> Duration {
         let links = self.links.iter().map(|link| link.wake(&self.limits, &self.life));
         let aged = self.limits.life.and_then(|life| Some(self.links.first()?.opened? + life.mul_f64(0.95)));
         let aged = aged.filter(|_| self.links.len() == 1 && self.open_at.is_none());

@@ -120,6 +120,8 @@ fn each_deadline_ends_the_link_with_its_name() {
     ended(&mut keyed, SECOND * 10, "unacknowledged");
     let mut silent = served();
     silent.machine.limits.ping = None;
+    // After a frame that says nothing it may want to be asked once before.
+    silent.put(Input::Tick);
     ended(&mut silent, SECOND * 10, "silence");
 }
 
@@ -309,4 +311,22 @@ fn a_jump_in_the_numbers_of_a_connection_is_told() {
     assert_eq!(bench.frame(1, &number(8)), [Output::Missed(1)]);
     assert_eq!(bench.frame(1, &number(7)), [], "late, and missed already");
     assert_eq!(bench.frame(1, &number(9)), []);
+}
+
+#[test]
+fn deadlines_hold_while_nothing_but_trades_comes() {
+    let mut bench = Bench::of("binance");
+    let opened = bench.after(Duration::ZERO);
+    let Some(Output::Open(link)) = opened.first().cloned() else { panic!("{opened:?}") };
+    let asked = bench.put(Input::Opened(link));
+    assert_eq!(sent(&asked).len(), 1, "{asked:?}");
+    // Never answered. No timer: only frames tell the machine what time it is.
+    let began = bench.now;
+    let ended = (0..2_000).find_map(|_| {
+        bench.now += MS * 10;
+        let out = bench.put(Input::Frame(link, &[], None));
+        out.contains(&Output::Ended("unacknowledged")).then(|| bench.now - began)
+    });
+    let late = Life::default().acknowledgement;
+    assert!(ended.is_some_and(|after| (late..=late + super::LOOK_EVERY).contains(&after)), "{ended:?}");
 }

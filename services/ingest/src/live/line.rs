@@ -34,6 +34,10 @@ use crate::venues::{Acknowledgement, Continuity, Heard, Limits};
 
 /// Frames that wait for the line: it waits for nobody, so they are few.
 const FRAMES: usize = 4_096;
+/// Of these so many are taken at once: what is looked at after each turn is looked at less often where much comes.
+const AT_ONCE: usize = 128;
+/// The longest between two looks for symbols from which nothing comes.
+const LOOK_EVERY_NS: i64 = 100_000_000;
 /// Pages of the past that wait for the line. Whoever fetches them waits for it.
 const PAGES: usize = 1;
 
@@ -95,6 +99,7 @@ pub struct Line {
     unserved: i64,
     silence: Silence,
     silent: i64,
+    look_at: i64,
     out: Vec<Output>,
     judged: Vec<Judged>,
 }
@@ -170,6 +175,7 @@ impl Line {
             unserved: 0,
             silence: Silence::new(config.symbol_silence.as_ns()),
             silent: 0,
+            look_at: i64::MIN,
             out: Vec::new(),
             judged: Vec::new(),
         }
@@ -178,6 +184,7 @@ impl Line {
     /// Until the shutdown. What is missing by then is said.
     pub async fn run(mut self, shutdown: Shutdown, drain: Drain) {
         self.input(Input::Tick);
+        let mut told = Vec::with_capacity(AT_ONCE);
         loop {
             let wake = self.wake();
             tokio::select! {
@@ -186,9 +193,8 @@ impl Line {
                 () = shutdown.wait() => break,
                 () = drain.wait() => break,
                 Some(desired) = changed(&mut self.wants) => self.desire(&desired),
-                told = self.told.recv() => {
-                    let Some((link, told)) = told else { break };
-                    self.told(link, told);
+                _ = self.told.recv_many(&mut told, AT_ONCE) => {
+                    told.drain(..).for_each(|(link, told)| self.told(link, told));
                 }
                 Some(fetched) = self.fetched.recv(), if self.queue.is_calm() => self.fill(fetched),
                 () = tokio::time::sleep_until(wake) => self.input(Input::Tick),
@@ -238,6 +244,10 @@ impl Line {
                 recorder.begin(now, self.coverage.save());
             }
         }
+        if now < self.look_at {
+            return;
+        }
+        self.look_at = now + LOOK_EVERY_NS;
         let quiet = self.silence.look(now);
         if !quiet.is_empty() {
             tracing::warn!(feed = self.name, symbols = ?quiet, "nothing comes of these, though they are subscribed");

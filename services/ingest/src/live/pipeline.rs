@@ -255,7 +255,11 @@ impl Pipeline {
 
     fn count(&mut self, event: &Event, partition: i32) {
         self.metrics.event(event, self.env.clock.now_ns());
-        *self.summary.events.entry(event.kind().as_str().to_owned()).or_default() += 1;
+        let kind = event.kind().as_str();
+        match self.summary.events.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => drop(self.summary.events.insert(kind.to_owned(), 1)),
+        }
         *self.summary.produced.entry(partition).or_default() += 1;
     }
 

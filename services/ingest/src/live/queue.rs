@@ -27,6 +27,8 @@ use self::spill::Segment;
 
 /// Entries that are handed to the writer at once.
 const BATCH: usize = 1_024;
+/// So long the writer lets entries gather once it has nothing to do: to be woken for each costs more than to write it.
+const GATHER: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
 struct State {
@@ -44,6 +46,8 @@ struct State {
     closed: bool,
     losses: Losses,
     largest: usize,
+    /// The writer waits for an entry.
+    awaited: bool,
     /// `None`: nothing goes to disk, or not any more.
     folder: Option<Folder>,
 }
@@ -121,7 +125,10 @@ impl Queue {
         } else {
             state.head.push_back(entry);
         }
-        self.filled.notify_one();
+        // Each call of it enters the kernel, whether anybody waits or not.
+        if std::mem::take(&mut state.awaited) {
+            self.filled.notify_one();
+        }
     }
 
     /// Puts in what was lost, before anything newer.
@@ -134,12 +141,20 @@ impl Queue {
 
     /// The next that are there, once some are, or after `timeout`. `false`: closed, and nothing is left.
     pub fn take(&self, batch: &mut VecDeque<Entry>, timeout: Duration) -> bool {
-        let (mut state, _) = self
-            .filled
-            .wait_timeout_while(self.lock(), timeout, |state| {
-                state.has_nothing_yet() && !(state.closed && state.is_empty())
-            })
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        if state.has_nothing_yet() && !state.closed {
+            let waits = |state: &mut State| {
+                state.awaited = state.has_nothing_yet() && !(state.closed && state.is_empty());
+                state.awaited
+            };
+            state = self.filled.wait_timeout_while(state, timeout, waits).unwrap_or_else(PoisonError::into_inner).0;
+            state.awaited = false;
+            if !state.closed {
+                drop(state);
+                std::thread::sleep(GATHER);
+                state = self.lock();
+            }
+        }
         if state.head.is_empty() {
             state = self.refill(state);
         }
