@@ -184,6 +184,12 @@ impl Connection {
         (count > 0).then(|| format!("{count} symbols are not served, such as {}", missing.join(", ")))
     }
 
+    /// How many handshakes, and how many messages on its links, the venue allows now.
+    pub fn tokens(&self, now: Duration) -> (u32, u32) {
+        let connects = self.connects.lock().unwrap_or_else(PoisonError::into_inner).left(now);
+        (connects, self.links.iter().map(|link| link.tokens(now)).sum())
+    }
+
     pub fn unserved(&self) -> usize {
         self.desired.difference(&self.covered).count()
     }

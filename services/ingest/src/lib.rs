@@ -37,6 +37,7 @@ pub mod resume;
 mod rng;
 mod sample;
 mod shift;
+mod skew;
 pub mod sources;
 mod spec;
 mod start;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use harness::Registry;
-use harness::prom::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge};
+use harness::prom::{Gauge, GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge};
 use market::{Event, Kind};
 
 use crate::reel::Reel;
@@ -28,14 +28,22 @@ pub struct Metrics {
     invalid: IntCounterVec,
     events: IntCounterVec,
     event_lag: Gauge,
+    skew: GaugeVec,
     feeds_running: IntGauge,
     feeds_failed: IntCounter,
     checkpoints: IntCounter,
     checkpoint_seconds: Histogram,
 }
 
+/// The clocks of the feeds.
+fn skew<'a>(registry: &Registry, feeds: impl Iterator<Item = &'a str>) -> GaugeVec {
+    let names: Vec<[&str; 1]> = feeds.map(|name| [name]).collect();
+    let help = "Least time from a trade to its receipt in the last five to ten minutes. Below zero our clock, or that of the recorder, is behind.";
+    registry.float_gauges("feed_skew_seconds", help, &["feed"], &names.iter().map(|name| &name[..]).collect::<Vec<_>>())
+}
+
 impl Metrics {
-    pub fn new(registry: &Registry) -> Self {
+    pub fn new<'a>(registry: &Registry, feeds: impl Iterator<Item = &'a str>) -> Self {
         let kinds: Vec<[&str; 1]> = Kind::ALL.iter().map(|kind| [kind.as_str()]).collect();
         let reasons: Vec<[&str; 1]> = reasons().into_iter().map(|reason| [reason]).collect();
         Metrics {
@@ -64,6 +72,7 @@ impl Metrics {
                 &kinds.iter().map(|series| &series[..]).collect::<Vec<_>>(),
             ),
             event_lag: registry.float_gauge("event_lag_seconds", "Age of the event written last, by its event time."),
+            skew: skew(registry, feeds),
             feeds_running: registry.gauge("feeds_running", "Feeds that have not ended."),
             feeds_failed: registry.counter("feeds_failed_total", "Feeds that could not be read, or not to their end."),
             checkpoints: registry.counter("checkpoints_total", "Checkpoints written."),
@@ -210,6 +219,9 @@ impl Tally {
         }
         for (reason, count) in &self.invalid {
             step(&metrics.invalid.with_label_values(&[*reason]), *count, shown.invalid.entry(reason).or_default());
+        }
+        for reel in reels {
+            metrics.skew.with_label_values(&[&reel.feed.name]).set(reel.skew.seconds());
         }
         if let Some(at) = self.last_event {
             metrics.event_lag.set(now.saturating_sub(at) as f64 / 1e9);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use harness::{Context, Latch};
+use market::{Event, Trade};
 use streams::{Admin, Env, Outgoing, StreamError, header};
 
 use crate::config::{Config, Rebase, Speed};
@@ -223,6 +224,9 @@ impl Replay {
             match self.writer.event(&event, partition, origin)? {
                 Ok(()) => {
                     reel.events += 1;
+                    if let Event::Trade(Trade { event_time, receive_time: Some(received), .. }) = &event {
+                        reel.skew.note(*received, *event_time);
+                    }
                     self.tally.produced(&event, partition);
                 }
                 Err(bad) => {

@@ -5,6 +5,7 @@ use market::Event;
 use crate::position::Position;
 use crate::resume::{FeedId, How, Known};
 use crate::shift::{Course, Survey};
+use crate::skew::Skew;
 use crate::sources::files::{self, Choices, Opened};
 use crate::sources::{Piece, Step};
 use crate::spec::{Feed, Format};
@@ -38,6 +39,7 @@ pub struct Reel {
     pub finished: (u64, u64),
     pub read: u64,
     pub events: u64,
+    pub skew: Skew,
     /// Events in this pass: a file without any must not loop.
     pass_events: u64,
     pub passes: u64,
@@ -67,6 +69,7 @@ impl Reel {
             finished: (0, 0),
             read: 0,
             events: 0,
+            skew: Skew::default(),
             pass_events: 0,
             passes: 0,
             error: None,

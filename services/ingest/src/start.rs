@@ -29,7 +29,7 @@ pub struct Played {
 /// The whole of a run, on its own thread.
 pub fn play(ctx: Context<Config>, ready: &Latch) -> anyhow::Result<Played> {
     let env = Env::of(&ctx).with_heartbeat(ctx.heartbeat("replay"));
-    let metrics = Metrics::new(&ctx.metrics);
+    let metrics = Metrics::new(&ctx.metrics, ctx.config.feeds.iter().map(|feed| feed.name.as_str()));
     let (mut reels, failed) = open(&ctx.config)?;
     let kafka = ctx.config.kafka.clone();
     let places = Places::of(&ctx.config);

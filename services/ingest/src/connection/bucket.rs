@@ -28,6 +28,12 @@ impl Bucket {
         self.taken.front().map_or(Duration::ZERO, |oldest| *oldest + self.rate.per)
     }
 
+    /// How many may be taken now.
+    pub fn left(&self, now: Duration) -> u32 {
+        let recent = self.taken.iter().filter(|at| now < **at + self.rate.per).count();
+        self.rate.burst.max(1).saturating_sub(u32::try_from(recent).unwrap_or(u32::MAX))
+    }
+
     /// Takes one if that is allowed now.
     pub fn take(&mut self, now: Duration) -> bool {
         if now < self.free_at() {
@@ -62,6 +68,7 @@ mod tests {
             for step in steps {
                 now += Duration::from_millis(step);
                 let recent = taken.iter().filter(|at| now - **at < per).count();
+                prop_assert_eq!(bucket.left(now), burst.saturating_sub(u32::try_from(recent).unwrap()));
                 let took = bucket.take(now);
                 prop_assert_eq!(took, recent < burst as usize, "{} in the last {:?} at {:?}", recent, per, now);
                 if took {

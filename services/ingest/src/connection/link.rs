@@ -106,6 +106,11 @@ impl Link {
         self.symbols.get(own_name) == Some(&Asked::Granted)
     }
 
+    /// How many messages the venue allows on it now.
+    pub fn tokens(&self, now: Duration) -> u32 {
+        self.sends.left(now)
+    }
+
     /// Granted or refused: nothing more is to be expected.
     pub fn is_settled(&self) -> bool {
         self.phase == Phase::Serving

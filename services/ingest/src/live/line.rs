@@ -29,6 +29,7 @@ use crate::coverage::{Coverage, Patience, Saved};
 use crate::observe::live::FeedMetrics;
 use crate::position::Position;
 use crate::recording::recorder::Recorder;
+use crate::skew::Skew;
 use crate::sources::Bad;
 use crate::venues::{Acknowledgement, Continuity, Heard, Limits};
 
@@ -100,6 +101,8 @@ pub struct Line {
     silence: Silence,
     silent: i64,
     look_at: i64,
+    sends: u32,
+    skew: Skew,
     out: Vec<Output>,
     judged: Vec<Judged>,
 }
@@ -176,6 +179,8 @@ impl Line {
             silence: Silence::new(config.symbol_silence.as_ns()),
             silent: 0,
             look_at: i64::MIN,
+            sends: 0,
+            skew: Skew::default(),
             out: Vec::new(),
             judged: Vec::new(),
         }
@@ -257,6 +262,13 @@ impl Line {
         let silent = i64::try_from(self.silence.silent()).unwrap_or(i64::MAX);
         self.metrics.silent.add(silent - self.silent);
         self.silent = silent;
+        self.metrics.waiting(self.queue.bytes());
+        self.metrics.skew.set(self.skew.seconds());
+        let (connects, sends) = self.machine.tokens(self.began.elapsed());
+        // Handshakes are counted together for all connections, messages for each.
+        self.metrics.connects_left.set(connects.into());
+        self.metrics.sends_left.add(i64::from(sends) - i64::from(self.sends));
+        self.sends = sends;
     }
 
     fn told(&mut self, link: LinkId, told: Told) {
@@ -303,6 +315,9 @@ impl Line {
         for event in &heard.found.events {
             if let Event::Trade(trade) = event {
                 self.silence.heard(&trade.symbol, now);
+                if !trade.backfilled {
+                    self.skew.note(now, trade.event_time);
+                }
             }
         }
         judge::frame(&mut self.coverage, &mut heard, now, &mut self.judged);

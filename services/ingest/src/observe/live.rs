@@ -1,7 +1,7 @@
 //! What is worth knowing about live feeds, by feed.
 
 use harness::Registry;
-use harness::prom::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use harness::prom::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use market::{Event, GapCause, Kind};
 
 use super::reasons;
@@ -14,6 +14,9 @@ const ENDS: [&str; 9] =
 
 /// What becomes of a gap that could be filled.
 const BACKFILLS: [&str; 5] = ["filled", "partial", "failed", "too_large", "busy"];
+
+/// What a venue limits.
+const LIMITS: [&str; 2] = ["connects", "sends"];
 
 #[derive(Clone)]
 pub struct Metrics {
@@ -35,9 +38,12 @@ pub struct Metrics {
     recordings_failed: IntCounterVec,
     unserved: IntGaugeVec,
     silent: IntGaugeVec,
+    tokens: IntGaugeVec,
+    skew: GaugeVec,
     ignored: IntCounterVec,
     invalid: IntCounterVec,
-    events: IntCounterVec,
+    /// By kind, in the order of all kinds.
+    events: Vec<IntCounter>,
     lag: Gauge,
     pub queued: IntGauge,
     pub spilled: IntGauge,
@@ -61,6 +67,12 @@ pub struct FeedMetrics {
     pub recordings_failed: IntCounter,
     pub unserved: IntGauge,
     pub silent: IntGauge,
+    pub connects_left: IntGauge,
+    pub sends_left: IntGauge,
+    /// Those of all feeds: whoever writes to Kafka cannot say how much waits for it while he waits himself.
+    queued: IntGauge,
+    spilled: IntGauge,
+    pub skew: Gauge,
     pub ignored: IntCounterVec,
     invalid: IntCounterVec,
     ended: IntCounterVec,
@@ -80,7 +92,8 @@ impl Metrics {
         let causes: Vec<&'static str> = GapCause::ALL.iter().map(|cause| cause.as_str()).collect();
         let outcomes: Vec<&'static str> = std::iter::once("taken").chain(Refusal::OUTCOMES).collect();
         let (ends, causes, backfills) = (with(&ENDS), with(&causes), with(&BACKFILLS));
-        let outcomes = with(&outcomes);
+        let (outcomes, limits) = (with(&outcomes), with(&LIMITS));
+        let limits: Vec<&[&str]> = limits.iter().map(Vec::as_slice).collect();
         let outcomes: Vec<&[&str]> = outcomes.iter().map(Vec::as_slice).collect();
         let backfills: Vec<&[&str]> = backfills.iter().map(Vec::as_slice).collect();
         let ends: Vec<&[&str]> = ends.iter().map(Vec::as_slice).collect();
@@ -88,6 +101,12 @@ impl Metrics {
         let kinds: Vec<[&str; 1]> = Kind::ALL.iter().map(|kind| [kind.as_str()]).collect();
         let reasons: Vec<[&str; 1]> = reasons().into_iter().map(|reason| [reason]).collect();
         let counters = |name: &str, help: &str| registry.counters(name, help, &["feed"], &each);
+        let events = registry.counters(
+            "events_total",
+            "Events handed to the producer, by kind.",
+            &["kind"],
+            &kinds.iter().map(|series| &series[..]).collect::<Vec<_>>(),
+        );
         Metrics {
             frames: counters("feed_frames_total", "Frames read from live venues; answers, of polled ones."),
             ended: registry.counters(
@@ -153,6 +172,13 @@ impl Metrics {
                 &["feed"],
                 &each,
             ),
+            skew: super::skew(registry, names.iter().map(String::as_str)),
+            tokens: registry.gauges(
+                "feed_tokens_left",
+                "Handshakes (`connects`) and messages (`sends`) that the venue's limits allow at once, over all connections of the feed.",
+                &["feed", "limit"],
+                &limits,
+            ),
             ignored: registry.counters(
                 "ignored_lines_total",
                 "Well-formed messages that are no event, by kind of message.",
@@ -165,12 +191,7 @@ impl Metrics {
                 &["reason"],
                 &reasons.iter().map(|series| &series[..]).collect::<Vec<_>>(),
             ),
-            events: registry.counters(
-                "events_total",
-                "Events handed to the producer, by kind.",
-                &["kind"],
-                &kinds.iter().map(|series| &series[..]).collect::<Vec<_>>(),
-            ),
+            events: Kind::ALL.iter().map(|kind| events.with_label_values(&[kind.as_str()])).collect(),
             lag: registry.float_gauge("event_lag_seconds", "Age of the event written last, by its event time."),
             queued: registry.gauge("feed_queued_bytes", "Memory of events that wait for Kafka."),
             spilled: registry.gauge("feed_spilled_bytes", "Events that wait for Kafka on disk (`live.spill`)."),
@@ -198,6 +219,11 @@ impl Metrics {
             recordings_failed: self.recordings_failed.with_label_values(&[&name]),
             unserved: self.unserved.with_label_values(&[&name]),
             silent: self.silent.with_label_values(&[&name]),
+            skew: self.skew.with_label_values(&[&name]),
+            queued: self.queued.clone(),
+            spilled: self.spilled.clone(),
+            connects_left: self.tokens.with_label_values(&[name.as_str(), LIMITS[0]]),
+            sends_left: self.tokens.with_label_values(&[name.as_str(), LIMITS[1]]),
             ignored: self.ignored.clone(),
             invalid: self.invalid.clone(),
             ended: self.ended.clone(),
@@ -209,7 +235,9 @@ impl Metrics {
     }
 
     pub fn event(&self, event: &Event, now: i64) {
-        self.events.with_label_values(&[event.kind().as_str()]).inc();
+        if let Some(at) = Kind::ALL.iter().position(|kind| *kind == event.kind()) {
+            self.events[at].inc();
+        }
         if let Some(at) = event.event_time() {
             self.lag.set(now.saturating_sub(at) as f64 / 1e9);
         }
@@ -222,6 +250,12 @@ impl FeedMetrics {
         let counter = self.invalid.with_label_values(&[reason]);
         counter.inc();
         counter.get()
+    }
+
+    /// Bytes that wait for Kafka, in memory and on disk.
+    pub fn waiting(&self, (queued, spilled): (usize, u64)) {
+        self.queued.set(i64::try_from(queued).unwrap_or(i64::MAX));
+        self.spilled.set(i64::try_from(spilled).unwrap_or(i64::MAX));
     }
 
     pub fn ended(&self, reason: &str) {

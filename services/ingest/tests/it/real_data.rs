@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use harness::{Context, Drain, Shutdown};
 use market::{Decimal, Event};
 
-use crate::bed::{Bed, positions, shared};
+use crate::bed::{Bed, positions, runtime, shared};
 
 #[test]
 fn every_row_of_the_index_data_set_is_in_kafka_once() {
@@ -39,7 +40,16 @@ fn four_recordings_in_one_run_mix_no_two_markets() {
     }
     let bed = Bed::new();
     let feeds: Vec<&str> = paths.iter().map(|path| path.to_str().unwrap()).collect();
-    let summary = bed.run(bed.config(&feeds)).unwrap();
+    let ctx = Context::hosted("ingest", bed.config(&feeds), &Shutdown::new()).with_drain(Drain::already());
+    let metrics = ctx.metrics.clone();
+    let summary = runtime().block_on(ingest::run(ctx)).unwrap();
+    for name in names {
+        let text = metrics.render();
+        let series = format!("finflow_ingest_feed_skew_seconds{{feed=\"{name}");
+        let line = text.lines().find(|line| line.starts_with(&series)).unwrap();
+        let skew: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+        assert!((-1.5..-1.0).contains(&skew), "the recorder's clock was 1.27 s behind: {name} {skew}");
+    }
     assert_eq!(summary.read, 41_249 + 58_325 + 33_618 + 93_954);
     let mut per_symbol: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
     for event in bed.events() {
