@@ -119,6 +119,10 @@ bench: ## CPU, rate, memory and latency of the aggregator next to the floor, and
 bench-store: ## CPU, rate and memory of the store next to the storage floor (needs ../shared/bench)
 	bench/store.sh $(or $(ROUNDS),3)
 
+.PHONY: bench-ingest
+bench-ingest: ## CPU and rate of reading a recording and a venue, next to the floor of each (needs ../shared/bench and ../shared/data)
+	bench/ingest.sh $(or $(ROUNDS),3) $(VENUES)
+
 .PHONY: bench-latency
 bench-latency: ## Produce to visible at 5,000 messages/s beside Kafka Streams, and what the commit interval trades (needs ../shared/bench)
 	bench/latency.sh 5000 40 $(or $(INTERVALS),20ms 100ms)
@@ -126,6 +130,10 @@ bench-latency: ## Produce to visible at 5,000 messages/s beside Kafka Streams, a
 .PHONY: bench-restore
 bench-restore: ## Time to read back the state of 10,000 symbols with five windows (needs ../shared/bench)
 	bench/restore.sh
+
+.PHONY: soak-load
+soak-load: ## 500 symbols at 20,000 messages/s for ten minutes on one core, Kafka away for two of them (needs ../shared/stack)
+	.ci/soak-load
 
 .PHONY: soak-feeds
 soak-feeds: ## A thousand seeded histories of disconnects per live venue (ten minutes)

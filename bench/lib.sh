@@ -10,7 +10,8 @@ brokers=127.0.0.1:39092
 [ -x "$peers/bin/lab" ] || env -u CARGO_TARGET_DIR "$harness/install.sh" # it looks for its program in its own folder
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}"
 # With the optimisation of the images.
-[ -n "${NOBUILD:-}" ] || cargo build --quiet --locked --profile dist --manifest-path "$root/Cargo.toml" -p finflow
+# shellcheck disable=SC2086 # Words, not one.
+[ -n "${NOBUILD:-}" ] || cargo build --quiet --locked --profile dist --manifest-path "$root/Cargo.toml" ${packages:--p finflow}
 finflow=$CARGO_TARGET_DIR/dist/finflow
 
 topic() { "$peers/broker/topic.sh" "$@" >/dev/null; }
