@@ -154,8 +154,9 @@ async fn goodbye(socket: &mut WebSocketStream<TcpStream>, code: u16) -> bool {
     }
     let answer = tokio::time::timeout(Duration::from_secs(5), async {
         while let Some(Ok(message)) = socket.next().await {
-            if message.is_close() {
-                return true;
+            if let Message::Close(frame) = message {
+                // An answer repeats the code. Another goodbye is the client's own, said before it had read all.
+                return frame.is_some_and(|frame| u16::from(frame.code) == code);
             }
         }
         false
@@ -221,5 +222,45 @@ fn heard(venue: &FakeVenue, id: u64, text: &str) {
     }
     for text in words::answers(venue.kind, &request, &connection.subscribed, &recent, &mut connection.sequence) {
         connection.orders.send(Order::Text(text)).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{SinkExt as _, StreamExt as _};
+    use tokio_tungstenite::connect_async;
+
+    use super::*;
+
+    async fn subscribed() -> (FakeVenue, WebSocketStream<tokio_tungstenite::MaybeTlsStream<TcpStream>>) {
+        let venue = FakeVenue::start(Kind::Binance).await;
+        let (mut client, _) = connect_async(venue.url()).await.unwrap();
+        let request = r#"{"method":"SUBSCRIBE","params":["ausdt@trade"],"id":1}"#;
+        client.send(Message::text(request)).await.unwrap();
+        client.next().await.unwrap().unwrap();
+        venue.trade("AUSDT");
+        venue.close(1001);
+        (venue, client)
+    }
+
+    async fn sure(venue: &FakeVenue) -> bool {
+        while venue.live_connections() > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        venue.made()[0].sure
+    }
+
+    #[tokio::test]
+    async fn who_answers_the_goodbye_has_read_all_before_it() {
+        let (venue, mut client) = subscribed().await;
+        while client.next().await.is_some_and(|message| message.is_ok()) {}
+        assert!(sure(&venue).await);
+    }
+
+    #[tokio::test]
+    async fn who_says_goodbye_meanwhile_has_perhaps_not() {
+        let (venue, mut client) = subscribed().await;
+        client.close(None).await.unwrap();
+        assert!(!sure(&venue).await);
     }
 }
