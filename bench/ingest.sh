@@ -58,12 +58,13 @@ floor() { # NAME VENUE FROM: bare records, and those that ingest writes, with th
   [ "$3" = - ] || leave
 }
 
-live() { # VENUE: until Kafka has acknowledged all that was sent
+live() { # VENUE: until Kafka has acknowledged all that was sent. No venue is as fast as this one: what comes must not be dropped
   topics
   serve "$1"
   local symbols meas pid
   symbols=$("$feeds" symbols "$1" "$work/$1")
-  meas "ingest-$1-live" "$ingest" "${settings[@]}" --feed "$1?url=ws://127.0.0.1:$port/&shares=1&symbols=$symbols" --admin $admin &
+  "$peers/meas.py" "ingest-$1-live" "$messages" -- "$ingest" "${settings[@]}" --set live.memory=2GiB \
+    --feed "$1?url=ws://127.0.0.1:$port/&shares=1&symbols=$symbols" --admin $admin &
   meas=$!
   until pid=$(pgrep -P "$meas" -x ingest); do sleep 0.1; done
   until curl -s "http://$admin/metrics" | awk -v n="$messages" '/^finflow_ingest_produced_records_total.*-out/ && $2 >= n {ok = 1} END {exit !ok}'; do
