@@ -92,6 +92,20 @@ fn who_was_there_before_an_outage_has_it_after() {
     }
 }
 
+/// It is frozen a little longer than the outage: what nobody could say in the meantime does not count against it.
+#[test]
+fn an_outage_is_no_silence() {
+    for seed in 0..50 {
+        let mut world = World::new(seed, 3, terms(1, true));
+        world.calm(at(3_000)).unwrap();
+        let first = world.holders()[&0].clone();
+        world.freeze(&first, at(122_000));
+        world.outage(at(120_000)).unwrap();
+        world.calm(at(20_000)).unwrap();
+        assert_eq!((world.changes, &world.holders()[&0]), (1, &first), "seed {seed}");
+    }
+}
+
 #[test]
 fn a_member_more_moves_few_symbols_and_the_parts_are_even() {
     let names = ["a-1", "b-2", "c-3"];

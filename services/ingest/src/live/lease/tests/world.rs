@@ -123,6 +123,11 @@ impl World {
         self.members.iter_mut().filter(|member| member.name == name).for_each(|member| member.dead = true);
     }
 
+    pub fn freeze(&mut self, name: &str, span: Duration) {
+        let until = self.now + span;
+        self.members.iter_mut().filter(|member| member.name == name).for_each(|member| member.frozen_until = until);
+    }
+
     pub fn retire(&mut self, name: &str) {
         for member in self.members.iter_mut().filter(|member| member.name == name) {
             member.scope.retire();
