@@ -1,6 +1,5 @@
 //! The thread that keeps the leases of a process: reads the log, says what its scopes have to say, and tells who reads the feeds.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -227,12 +226,8 @@ impl Keeper {
 
     fn act(&mut self, producer: &Producer) -> streams::Result<()> {
         let now = self.gate.began.elapsed();
-        // What was lost is shut before anything that is ours is opened (again).
-        let mut todo: BTreeMap<usize, Vec<Do>> = BTreeMap::new();
-        for (feed, scope) in self.scopes.iter_mut().enumerate() {
-            todo.insert(feed, scope.next(now));
-        }
-        for (feed, todo) in todo {
+        for feed in 0..self.scopes.len() {
+            let todo = self.scopes[feed].next(now);
             let (name, scope, first) =
                 (self.shared[feed].feed.clone(), self.shared[feed].scope.clone(), self.shared[feed].first);
             for what in todo {
@@ -270,6 +265,7 @@ impl Keeper {
             }
             self.stand_by(feed);
         }
+        // Only now: what was lost is shut before anything is open (again).
         let until = self.scopes.iter().filter(|scope| scope.holds_any()).filter_map(Scope::held_until).min();
         let until = until.map_or(0, |until| u64::try_from(until.as_nanos()).unwrap_or(u64::MAX));
         self.gate.until.store(until, Ordering::Release);
