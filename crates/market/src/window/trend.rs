@@ -20,8 +20,8 @@ const NEVER: i64 = i64::MIN;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trend {
-    /// The end of the last bar that was taken.
-    pub until: i64,
+    /// The end of the last bar that was taken, or had no close.
+    until: i64,
     /// The latest closes, as many as the longest average needs.
     closes: VecDeque<Decimal>,
     /// Exponential averages, in the order of the settings; of others nothing.
@@ -39,6 +39,18 @@ impl Trend {
     pub fn new(averages: &[Average]) -> Self {
         let exponential = vec![Exponential::default(); averages.len()];
         Self { until: NEVER, closes: VecDeque::new(), exponential, dirty: false }
+    }
+
+    pub fn until(&self) -> i64 {
+        self.until
+    }
+
+    /// The bar that ends at `end` is final; without a trade it has no close. Either way it is passed for good: what comes late for it
+    /// may still be in the panes of longer windows.
+    pub fn take_up(&mut self, averages: &[Average], end: i64, close: Option<Decimal>) {
+        close.into_iter().for_each(|close| self.push(averages, close));
+        self.until = end;
+        self.dirty = true;
     }
 
     /// Takes the close of the next bar.
@@ -61,7 +73,6 @@ impl Trend {
                     .and_then(|sum| sum.divide(Wide::count(bars + 1))),
             };
         }
-        self.dirty = true;
     }
 
     /// The averages up to the last bar.

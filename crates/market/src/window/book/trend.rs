@@ -27,7 +27,7 @@ impl Book {
         let Some(trend) = self.trends.get(window) else { return Vec::new() };
         walk.0.resize(self.trends.len(), None);
         let (at, mut trend) =
-            walk.0[window].take().filter(|(at, _)| *at <= end).unwrap_or_else(|| (trend.until, trend.clone()));
+            walk.0[window].take().filter(|(at, _)| *at <= end).unwrap_or_else(|| (trend.until(), trend.clone()));
         let mut ends = Vec::new();
         self.windows_ending(settings, window, at, end, |end| ends.push(end));
         if at < end && ends.last().is_none_or(|last| *last < end) {
@@ -44,13 +44,11 @@ impl Book {
 
     /// Takes up a bar that is final.
     pub(super) fn take_up(&mut self, settings: &Settings, window: usize, end: i64) {
-        if self.trends.is_empty() || end <= self.trends[window].until {
+        if self.trends.is_empty() || end <= self.trends[window].until() {
             return;
         }
         let close = self.close_of(settings, window, settings.layout.windows[window].start_of(end));
-        let trend = &mut self.trends[window];
-        close.into_iter().for_each(|close| trend.push(&settings.averages, close));
-        trend.until = end;
+        self.trends[window].take_up(&settings.averages, end, close);
     }
 
     fn close_of(&self, settings: &Settings, window: usize, start: i64) -> Option<Decimal> {

@@ -162,6 +162,42 @@ fn what_was_told_as_final_is_not_told_again() {
     assert_eq!(out.len(), told, "{out:?}");
 }
 
+/// The only trade of a bar is taken back before the bar is final; a trade that is too late for the bar, but not for the minute, puts
+/// another into the panes that both share. Averages do not count it, before a restart or after.
+#[test]
+fn a_bar_that_lost_its_trade_stays_without_a_close() {
+    let options = Options {
+        windows: spans(&["10s", "1m"]),
+        out_of_orderness_ns: 0,
+        averages: vec!["sma:3".parse().unwrap()],
+        ..minute(0)
+    };
+    let told = |restarts: bool| {
+        let (mut fold, mut out, mut log) = (Fold::new(&options, 0).unwrap(), Vec::new(), Log::new());
+        for (at, print) in
+            [print(5, 1, 1), print(10, 2, 1), print(20, 3, 1), print(15, 4, 1), print(25, 5, 1)].iter().enumerate()
+        {
+            assert_eq!(fold.trade(&print.input(SYMBOL), &mut out), Outcome::Folded);
+            if at == 1 {
+                assert_eq!(fold.amend(&of(print, true, None, 100)), Outcome::Folded);
+            }
+            if restarts {
+                log.save(&mut fold);
+                fold = log.restore(&options);
+            }
+        }
+        fold.tick(END, &mut out);
+        last_revisions(&out).into_iter().filter(|r| r.window.to_string() == "10s").collect::<Vec<_>>()
+    };
+    let bars = told(false);
+    assert_eq!(
+        bars.iter().map(|r| r.close.map(|c| c.get().to_f64() as i64)).collect::<Vec<_>>(),
+        [Some(1), None, Some(5)]
+    );
+    assert_eq!(bars[2].averages[0].1, None, "two closes are no average of three");
+    assert_eq!(told(true), bars);
+}
+
 /// If the right trade comes by itself, too, it is counted once.
 #[test]
 fn a_correction_to_a_trade_that_came_takes_out_the_wrong_one() {
