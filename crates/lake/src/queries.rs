@@ -29,6 +29,7 @@ const LIBRARY: &[Query] = library![
     "latency",
     "moving_average",
     "price_history",
+    "sentiment",
     "symbol_comparison",
     "top_gainers",
     "top_losers",

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::rows::{BTC, Bar, Daily, ETH, GAPS, LETTERS, Trade, day, hour, rfc3339, trades};
+use crate::rows::{BTC, Bar, Daily, ETH, GAPS, LETTERS, NEWS, News, Trade, day, hour, rfc3339, trades};
 
 pub type Answer = Vec<Vec<String>>;
 
@@ -22,6 +22,7 @@ pub fn of(name: &str, daily: &Daily) -> Answer {
         "latency" => latency(1),
         "moving_average" => moving_average(daily),
         "price_history" => price_history(),
+        "sentiment" => sentiment(),
         "symbol_comparison" => symbol_comparison(),
         "top_gainers" => movers(true),
         "top_losers" => movers(false),
@@ -147,6 +148,22 @@ fn gaps() -> Answer {
         row![ETH, first.cause, 2, rfc3339(first.from), rfc3339(second.to)],
         row![BTC, other.cause, 1, rfc3339(other.from), rfc3339(other.to)],
     ]
+}
+
+fn sentiment() -> Answer {
+    let mut by_day = BTreeMap::<(String, &str), Vec<&News>>::new();
+    NEWS.iter().for_each(|news| by_day.entry((day(news.event_time), news.symbol)).or_default().push(news));
+    let row = |((day, symbol), items): ((String, &str), Vec<&News>)| {
+        let scored: Vec<(f64, f64)> =
+            items.iter().filter_map(|news| Some((news.score?, news.relevance.unwrap_or(1.0)))).collect();
+        let weight: f64 = scored.iter().map(|(_, weight)| weight).sum();
+        let sum: f64 = scored.iter().map(|(score, weight)| score * weight).sum();
+        let mean = if weight == 0.0 { String::new() } else { rounded(sum / weight, 6).to_string() };
+        let lowest = scored.iter().map(|(score, _)| *score).reduce(f64::min).expect("each has a score");
+        let highest = scored.iter().map(|(score, _)| *score).reduce(f64::max).expect("each has a score");
+        row![day, symbol, items.len(), scored.len(), mean, lowest, highest]
+    };
+    by_day.into_iter().map(row).collect()
 }
 
 /// Between times that an engine rounds to so many nanoseconds when it reads them, and then cuts to milliseconds.

@@ -47,6 +47,35 @@ pub const GAPS: [Gap; 3] = [
     Gap { symbol: BTC, cause: "sequence", from: 1_723_161_300_000_000_000, to: 1_723_161_300_000_000_001 },
 ];
 
+/// With and without score and relevance; the last is of the next day. No trade has these symbols.
+pub const NEWS: [News; 6] = [
+    News { symbol: "AAPL", score: Some(0.281204), relevance: Some(0.644033), event_time: 1_723_161_255_000_000_000 },
+    News { symbol: "AAPL", score: Some(-0.5), relevance: None, event_time: 1_723_161_355_000_000_000 },
+    News { symbol: "AAPL", score: None, relevance: Some(0.9), event_time: 1_723_161_455_000_000_000 },
+    News { symbol: "MSFT", score: None, relevance: None, event_time: 1_723_161_455_000_000_000 },
+    News { symbol: "MSFT", score: Some(0.125), relevance: Some(0.0), event_time: 1_723_161_456_000_000_000 },
+    News { symbol: "AAPL", score: Some(0.75), relevance: Some(0.25), event_time: 1_723_171_456_000_000_000 },
+];
+
+pub struct News {
+    pub symbol: &'static str,
+    pub score: Option<f64>,
+    pub relevance: Option<f64>,
+    pub event_time: i64,
+}
+
+impl News {
+    pub fn json(&self) -> String {
+        let Self { symbol, event_time, .. } = self;
+        let number =
+            |name: &str, value: Option<f64>| value.map_or(String::new(), |value| format!(r#""{name}":{value},"#));
+        let (score, relevance) = (number("sentiment", self.score), number("relevance", self.relevance));
+        format!(
+            r#"{{"kind":"news","schema_version":1,"symbol":"{symbol}","news_id":"{event_time}","headline":"A headline",{score}{relevance}"event_time":{event_time}}}"#
+        )
+    }
+}
+
 pub const BTC: &str = "BINANCE:BTCUSDT";
 pub const ETH: &str = "BINANCE:ETHUSDT";
 

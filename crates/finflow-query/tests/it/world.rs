@@ -8,7 +8,7 @@ use lake::{Chain, Feed, Format, Paths, Pushed, Range, Record, Source, Unasked};
 use market::window::{Fold, Input, Moment, Options};
 use market::{Event, Metrics};
 
-use crate::rows::{self, BTC, Daily, ETH, GAPS, LETTERS};
+use crate::rows::{self, BTC, Daily, ETH, GAPS, LETTERS, NEWS};
 
 pub struct World {
     pub dir: tempfile::TempDir,
@@ -37,8 +37,9 @@ impl World {
         metrics.extend(folded(&eth, 1));
         let jsons = |trades: Vec<rows::Trade>| trades.into_iter().map(|trade| trade.json());
         let gaps = GAPS.iter().map(rows::Gap::json);
+        let news = NEWS.iter().map(rows::News::json);
         let bars = daily.bars.iter().map(rows::Bar::json);
-        world.store("raw", 0, Feed::Raw, formats, jsons(btc).chain(gaps).collect());
+        world.store("raw", 0, Feed::Raw, formats, jsons(btc).chain(gaps).chain(news).collect());
         world.store("raw", 1, Feed::Raw, formats, jsons(eth).chain(bars).collect());
         let last = &formats[formats.len() - 1..];
         world.store("metrics", 0, Feed::Metrics, last, metrics);
