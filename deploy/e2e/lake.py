@@ -27,8 +27,8 @@ decimal.getcontext().prec = 80
 MINUTE_NS = 60_000_000_000
 
 
-def get(path, query=()):
-    """GET with a signature of version 4."""
+def get(path, query=(), method="GET"):
+    """A request with a signature of version 4."""
     endpoint = urllib.parse.urlsplit(os.environ["S3_ENDPOINT"])
     now = datetime.datetime.now(datetime.timezone.utc)
     stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
@@ -37,7 +37,7 @@ def get(path, query=()):
     empty = hashlib.sha256(b"").hexdigest()
     headers = {"host": endpoint.netloc, "x-amz-content-sha256": empty, "x-amz-date": stamp}
     names = ";".join(sorted(headers))
-    canonical = "\n".join(["GET", quoted, text, *(f"{k}:{headers[k]}" for k in sorted(headers)), "", names, empty])
+    canonical = "\n".join([method, quoted, text, *(f"{k}:{headers[k]}" for k in sorted(headers)), "", names, empty])
     scope = f"{day}/us-east-1/s3/aws4_request"
     to_sign = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
     key = ("AWS4" + os.environ["AWS_SECRET_ACCESS_KEY"]).encode()
@@ -49,7 +49,7 @@ def get(path, query=()):
         f"AWS4-HMAC-SHA256 Credential={identity}/{scope}, SignedHeaders={names}, Signature={signature}"
     )
     url = f"{endpoint.scheme}://{endpoint.netloc}{quoted}" + (f"?{text}" if text else "")
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers, method=method), timeout=60) as answer:
         return answer.read()
 
 
@@ -93,10 +93,15 @@ def main():
     parser.add_argument("--trades", type=int, help="so many must be there")
     parser.add_argument("--list", action="store_true", help="print the number of data objects and end")
     parser.add_argument("--twice", action="store_true", help="read one object of trades twice: to see the check fail")
+    parser.add_argument("--drop", action="store_true", help="delete one object of trades and end: to see other checks fail")
     args = parser.parse_args()
     names = [name for name in keys(args.bucket) if not name.startswith("_")]
     if args.list:
         print(len(names))
+        return
+
+    if args.drop:
+        get(f"/{args.bucket}/" + next(name for name in names if name.startswith("trades/")), method="DELETE")
         return
 
     if args.twice:

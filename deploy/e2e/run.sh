@@ -52,6 +52,29 @@ metric() {
 }
 total() { metric "$@" | awk '{sum += $2} END {printf "%d\n", sum}'; }
 
+# takes SECONDS STAGE ...: CPU over so long, in thousandths of a core, and resident memory of a stage's pods together.
+takes() {
+  local length=$1 stage
+  shift
+  declare -A before
+  for stage; do before[$stage]=$(metric "$stage" process_cpu_seconds_total | awk '{sum += $2} END {print sum}'); done
+  sleep "$length"
+  for stage; do
+    metric "$stage" process_cpu_seconds_total | awk -v before="${before[$stage]}" -v length="$length" -v stage="$stage" \
+      -v bytes="$(total "$stage" process_resident_memory_bytes)" \
+      '{sum += $2} END {printf "%s %d m, %d MiB; ", stage, (sum - before) * 1000 / length, bytes / 1048576}'
+  done
+}
+
+# verified NAME: `finflow verify` as a job of the release, over claims and objects alone.
+verified() {
+  k create job "$1" --from="cronjob/$release-verify" >/dev/null
+  ended() { [[ $(k get job "$1" -o jsonpath='{.status.conditions[*].type}') =~ Complete|Failed ]]; }
+  until_ok 600 "finflow verify" ended "$1"
+  k logs "job/$1" --tail=20 >&2
+  [[ $(k get job "$1" -o jsonpath='{.status.succeeded}') == 1 ]]
+}
+
 rolled_out() { # every deployment that is asked for is there and ready
   k rollout status --timeout="${2:-120s}" "deployment/$release-$1" >/dev/null || die "$1 is not rolled out"
 }
@@ -118,6 +141,7 @@ done
 say "load: $loaded trades, $rate a second"
 helm -n "$namespace" upgrade "$release" "$chart" "${values[@]}" "${load[@]}" --wait --timeout 120s >/dev/null
 until_ok 30 "trades of the load" bash -c "curl -fsS 'http://127.0.0.1:28080/v1/quotes?symbols=L01' | grep -q '\"symbol\":\"L01\"'"
+say "at $rate trades a second, one pod each: $(takes 10 load aggregate alert store logger gateway)"
 k scale "deployment/$release-aggregate" --replicas=3 >/dev/null
 rolled_out aggregate
 spread() { metric aggregate finflow_aggregate_consumer_records_total | awk '$2 > 0 {pods++} END {exit !(pods == 3)}'; }
@@ -183,6 +207,7 @@ until_ok 30 "the end of the load" settled
 k scale "deployment/$release-store" --replicas=0 >/dev/null
 k wait --for=delete pod -l app.kubernetes.io/component=store --timeout=60s >/dev/null
 deploy/e2e/lake.py finflow --trades $((recorded + loaded))
+verified loaded || die "finflow verify after the load"
 
 say "upgrade, rollback"
 helm -n "$namespace" upgrade "$release" "$chart" "${values[@]}" "${load[@]}" --set stages.logger.config.report_interval=2s --wait --timeout 120s >/dev/null
@@ -200,6 +225,8 @@ deploy/e2e/lake.py finflow --trades $((recorded + loaded))
 # The check can fail: with one object read twice, and with one trade too few, it does.
 if deploy/e2e/lake.py finflow --twice >/dev/null 2>&1; then die "the check of the lake passes with an object there twice"; fi
 if deploy/e2e/lake.py finflow --trades $((recorded + loaded + 1)) >/dev/null 2>&1; then die "the check of the lake passes with a trade too few"; fi
+deploy/e2e/lake.py finflow --drop
+if verified broken 2>/dev/null; then die "finflow verify passes without one of the objects"; fi
 
 say "uninstall"
 helm -n "$namespace" uninstall "$release" --wait >/dev/null
