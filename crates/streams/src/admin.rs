@@ -18,7 +18,7 @@ use crate::env::Env;
 use crate::error::{Result, StreamError};
 use crate::logs::Logs;
 use crate::native::tokens::Kept;
-use crate::native::{describe, positions};
+use crate::native::{describe, groups, positions};
 use crate::topic::Spec;
 
 const ASK: Duration = Duration::from_secs(10);
@@ -240,11 +240,12 @@ impl Admin {
         })
     }
 
-    /// Members of a group at this moment.
-    pub fn members(&self, group: &str) -> Result<usize> {
-        let answer = self.client.inner().fetch_group_list(Some(group), ASK);
-        let list = answer.map_err(|error| StreamError::from_kafka(format!("list the members of {group}"), error))?;
-        Ok(list.groups().iter().filter(|found| found.name() == group).map(|found| found.members().len()).sum())
+    /// Whether anybody is in a group at this moment.
+    pub fn has_members(&self, group: &str) -> Result<bool> {
+        // SAFETY: the client lives during the call.
+        let answer = unsafe { groups::has_members(self.client.inner().native_ptr(), group, ASK) };
+        let action = || format!("look for members of {group}");
+        answer.map_err(|error| StreamError::from_code(action(), error.code, error.to_string()))
     }
 
     /// First offset and true end of every partition, in order; the end counts records of open transactions.

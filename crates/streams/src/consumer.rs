@@ -147,6 +147,8 @@ pub struct Consumer {
     /// The event that the loop has been told of and not yet answered.
     unanswered: Option<Event>,
     settled: bool,
+    /// Since when it is a member that has nothing, as far as it has not been told of it.
+    spare_since: Option<Instant>,
     /// The loop has been told that all is lost; a new member takes this one's place.
     thrown_out: bool,
     owned: Cursors,
@@ -158,7 +160,7 @@ pub struct Consumer {
 /// A turn of `poll` before anything is borrowed for the caller.
 enum Step {
     Record,
-    Event,
+    Event(Event),
     CaughtUp(TopicPartition, i64),
     Nothing,
 }
@@ -177,6 +179,7 @@ impl Consumer {
             options,
             unanswered: None,
             settled: false,
+            spare_since: None,
             thrown_out: false,
             owned: Cursors::default(),
             membership: None,
@@ -193,7 +196,7 @@ impl Consumer {
         match self.step(timeout)? {
             Step::Record => Ok(Polled::Record(Record::of(self.batch.current()))),
             Step::CaughtUp(partition, offset) => Ok(Polled::CaughtUp(partition, offset)),
-            Step::Event => Ok(self.announce()),
+            Step::Event(event) => Ok(self.announce(event)),
             Step::Nothing => Ok(Polled::Idle),
         }
     }
@@ -206,8 +209,8 @@ impl Consumer {
                     return Ok(Step::Record);
                 }
             }
-            if self.group.has_event() {
-                return Ok(Step::Event);
+            if let Some(event) = self.group.take_event() {
+                return Ok(Step::Event(event));
             }
             let measure = self.measured.elapsed() >= MEASURE_EVERY;
             if waited || measure {
@@ -222,7 +225,7 @@ impl Consumer {
             }
             if waited {
                 self.fatal_error()?;
-                return Ok(Step::Nothing);
+                return Ok(self.word_for_a_spare().map_or(Step::Nothing, Step::Event));
             }
             let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
             waited = self.group.fill(&mut self.batch, BATCH, timeout_ms) == 0;
@@ -308,7 +311,17 @@ impl Consumer {
         self.env.ask("read the committed positions", || self.committed_within(partitions, ASK))
     }
 
-    pub(crate) fn committed_within(&self, partitions: &[TopicPartition], limit: Duration) -> Result<Vec<Option<i64>>> {
+    fn committed_within(&self, partitions: &[TopicPartition], limit: Duration) -> Result<Vec<Option<i64>>> {
+        let found = self.committed_with(partitions, limit)?;
+        Ok(found.into_iter().map(|found| found.map(|(offset, _)| offset)).collect())
+    }
+
+    /// With the note that was committed with each; empty where none was.
+    pub(crate) fn committed_with(
+        &self,
+        partitions: &[TopicPartition],
+        limit: Duration,
+    ) -> Result<Vec<Option<(i64, String)>>> {
         if partitions.is_empty() {
             return Ok(Vec::new());
         }
@@ -319,11 +332,14 @@ impl Consumer {
         if let Some(error) = list.elements().iter().find_map(|element| element.error().err()) {
             return Err(StreamError::from_kafka("read the committed positions", error));
         }
-        let offset = |tp: &TopicPartition| match list.find_partition(&tp.topic, tp.partition)?.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
+        let committed = |tp: &TopicPartition| {
+            let found = list.find_partition(&tp.topic, tp.partition)?;
+            match found.offset() {
+                Offset::Offset(offset) => Some((offset, found.metadata().to_owned())),
+                _ => None,
+            }
         };
-        Ok(partitions.iter().map(offset).collect())
+        Ok(partitions.iter().map(committed).collect())
     }
 
     /// The first offset there is and the one after the last committed record.

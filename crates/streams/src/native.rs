@@ -9,6 +9,7 @@
 
 pub(crate) mod describe;
 pub(crate) mod group;
+pub(crate) mod groups;
 pub(crate) mod membership;
 pub(crate) mod message;
 pub(crate) mod positions;

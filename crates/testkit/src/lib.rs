@@ -16,6 +16,6 @@ mod wait;
 pub use fixtures::{shared, testdata};
 pub use fleet::Fleet;
 pub use others::{move_position, transactions};
-pub use parts::{Brokers, S3};
+pub use parts::{Brokers, S3, set_session};
 pub use process::{free_addr, from_env, signal};
 pub use wait::{eventually, unique};

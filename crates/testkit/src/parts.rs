@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 
 use harness::Shutdown;
-use streams::{Admin, Env, KafkaConfig, topic};
+use streams::{Admin, Env, GroupProtocol, KafkaConfig, topic};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -46,8 +46,16 @@ impl Brokers {
         self._embedded.is_some()
     }
 
+    /// With the group protocol of `FINFLOW_TEST_GROUP_PROTOCOL`, where the broker is that of `FINFLOW_TEST_BROKERS`: the embedded one
+    /// has the classic one only.
     pub fn config(&self) -> KafkaConfig {
-        KafkaConfig { brokers: self.addr.clone(), ..KafkaConfig::default() }
+        let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|text| text == value);
+        let group_protocol =
+            match is("FINFLOW_TEST_BROKERS", &self.addr) && is("FINFLOW_TEST_GROUP_PROTOCOL", "consumer") {
+                true => GroupProtocol::Consumer,
+                false => GroupProtocol::Classic,
+            };
+        KafkaConfig { brokers: self.addr.clone(), group_protocol, ..KafkaConfig::default() }
     }
 
     pub fn admin(&self) -> Admin {
@@ -67,6 +75,14 @@ impl Brokers {
     /// Makes a compacted topic.
     pub fn create_compacted(&self, name: &str, partitions: i32) {
         self.admin().apply(&[topic::Spec::compact(name, partitions)], Self::copies()).expect("the topic is made");
+    }
+}
+
+/// Lets a group miss a member that was killed so soon. Under KIP-848 the broker has that setting.
+pub fn set_session(kafka: &mut KafkaConfig, session_ms: u64) {
+    if kafka.group_protocol == GroupProtocol::Classic {
+        kafka.librdkafka.insert("session.timeout.ms".to_owned(), session_ms.to_string());
+        kafka.librdkafka.insert("heartbeat.interval.ms".to_owned(), "200".to_owned());
     }
 }
 

@@ -5,6 +5,8 @@
 //! moment for somebody else's turn, for a crash, for a pause after which its partitions belong to others. The clock is
 //! moved by the scheduler alone, so a seed is a history, and the same one each time.
 //!
+//! The group is shared by one of three protocols: eager, cooperative, or that of KIP-848.
+//!
 //! What goes wrong: crashes, stops (also in the middle of reading state back), sleepers, members thrown out, rebalances
 //! of both kinds, transactions aborted or timed out, requests and replies of a commit lost, two processes with one
 //! transactional id, commit markers that reach the changelog and the positions in any order and late, upstream
@@ -94,6 +96,8 @@ pub enum Lie {
     MembershipEmptied,
     /// A7: the loop is not told that its partitions were lost when they come back to it.
     LossKept,
+    /// KIP-848: one that was thrown out has a new epoch before the loop has heard of its loss.
+    JoinedUnheard,
     /// A8: an unknown outcome is taken for an abort, and the batch is tried again.
     UnknownSaidAborted,
     /// A11: a transaction that is open upstream counts for nothing at the end of a partition.
@@ -101,7 +105,7 @@ pub enum Lie {
 }
 
 impl Lie {
-    pub const ALL: [Lie; 9] = [
+    pub const ALL: [Lie; 10] = [
         Lie::RestoreFirst,
         Lie::UnstablePositions,
         Lie::StableEnd,
@@ -109,6 +113,7 @@ impl Lie {
         Lie::MembershipOfNow,
         Lie::MembershipEmptied,
         Lie::LossKept,
+        Lie::JoinedUnheard,
         Lie::UnknownSaidAborted,
         Lie::OpenTransactionIgnored,
     ];

@@ -1,17 +1,20 @@
 //! What the group says, and the loop's answer.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::{BATCH, Consumer, ConsumerOptions, Polled, Start, TopicPartition, names, native, with_offsets};
-use crate::config::{KafkaConfig, bad_settings};
+use crate::config::{GroupProtocol, KafkaConfig, bad_settings};
 use crate::error::{Result, StreamError};
 use crate::logs::Logs;
-use crate::native::group::{EventKind, Group, list};
+use crate::native::group::{Event, EventKind, Group, list};
 use crate::native::membership::Membership;
 
+/// How long a member with nothing waits for more: names of topics have to be asked for before it hears of its partitions.
+const SPARE_AFTER: Duration = Duration::from_secs(2);
+
 impl Consumer {
-    pub(super) fn announce(&mut self) -> Polled<'static> {
-        let Some(mut event) = self.group.take_event() else { return Polled::Idle };
+    pub(super) fn announce(&mut self, mut event: Event) -> Polled<'static> {
         let membership = event.membership.take().map(Arc::new);
         // A rebalance may have been under way when the group threw us out. librdkafka then goes on with it, rejoins as
         // a new member and claims what we still hold, though others have owned it meanwhile.
@@ -48,9 +51,12 @@ impl Consumer {
             partitions.iter().filter(|tp| !positions.iter().any(|(given, _)| given == *tp)).cloned().collect();
         let mut all = self.positions(&unknown)?;
         all.extend(positions.iter().filter(|(tp, _)| partitions.contains(tp)).cloned());
-        self.group.assign(&with_offsets(&all)).map_err(|error| native("take the partitions assigned", error))?;
+        if self.unanswered.as_ref().is_some_and(|event| event.awaited) {
+            self.group.assign(&with_offsets(&all)).map_err(|error| native("take the partitions assigned", error))?;
+        }
         self.unanswered = None;
         self.settled = true;
+        self.spare_since = None;
         let now_ms = self.env.now_ms();
         for (partition, position) in all {
             self.metrics.open(&partition);
@@ -77,6 +83,8 @@ impl Consumer {
         self.group.resume(&list).map_err(|error| native("resume before giving back", error))?;
         self.group.unassign(&list).map_err(|error| native("give back partitions", error))?;
         self.unanswered = None;
+        // Otherwise the group has a word for everybody when all have given back theirs.
+        self.settled = self.counts_epochs() && !self.owned.is_empty();
         Ok(())
     }
 
@@ -121,8 +129,41 @@ impl Consumer {
     }
 
     /// Who we are in the group as of its last word. `None`: no member, commit nothing.
-    pub(crate) fn membership(&self) -> Option<Arc<Membership>> {
+    ///
+    /// Under KIP-848 everybody's epoch moves without a word whenever somebody comes or goes, and only the newest is taken. There a
+    /// partition is ours until we give it back ourselves, or are thrown out and have answered that.
+    pub(crate) fn membership(&mut self) -> Option<Arc<Membership>> {
+        let newer = |ours: &Arc<Membership>| {
+            let now = self.group.membership()?;
+            (now.member == ours.member && now.generation > ours.generation).then(|| Arc::new(now))
+        };
+        if self.counts_epochs()
+            && let Some(newer) = self.membership.as_ref().and_then(newer)
+        {
+            self.membership = Some(newer);
+        }
         self.membership.clone()
+    }
+
+    /// KIP-848: members have epochs of their own, and hear of nothing but partitions.
+    fn counts_epochs(&self) -> bool {
+        self.kafka.group_protocol == GroupProtocol::Consumer
+    }
+
+    /// Under KIP-848 the group says nothing to a member for which it has nothing. That it is one for a while is word enough; what it
+    /// is given after all comes as ever.
+    pub(super) fn word_for_a_spare(&mut self) -> Option<Event> {
+        if self.settled || !self.owned.is_empty() || !self.counts_epochs() {
+            return None;
+        }
+        let Some(membership) = self.group.membership() else {
+            self.spare_since = None;
+            return None;
+        };
+        let since = *self.spare_since.get_or_insert_with(Instant::now);
+        let word =
+            || Event { kind: EventKind::Assign, partitions: Vec::new(), membership: Some(membership), awaited: false };
+        (since.elapsed() >= SPARE_AFTER).then(word)
     }
 
     /// The committed positions of these, or the start by the options.

@@ -34,6 +34,8 @@ pub(crate) struct Event {
     pub kind: EventKind,
     pub partitions: Vec<(String, i32)>,
     pub membership: Option<Membership>,
+    /// librdkafka waits for the answer.
+    pub awaited: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +129,23 @@ impl Group {
 
     /// An event whose taker cannot answer it any more: closing will.
     pub(crate) fn give_back(&self, event: Event) {
-        self.client.context().events.lock().unwrap_or_else(PoisonError::into_inner).push_front(event);
+        if event.awaited {
+            self.client.context().events.lock().unwrap_or_else(PoisonError::into_inner).push_front(event);
+        }
+    }
+
+    /// Who the group takes us for now, under the protocol of KIP-848. `None`: nobody yet, or what we hold is lost.
+    ///
+    /// Thrown out, librdkafka does not join again before the loss was answered (`rd_kafka_cgrp_consumer_serve`: no heartbeat while
+    /// `WAIT_REJOIN_TO_COMPLETE`), so an epoch that is newer than a known one stands for the same membership. The flag is looked at
+    /// last, should that ever change.
+    pub(crate) fn membership(&self) -> Option<Membership> {
+        let client = self.client.native_ptr();
+        // SAFETY: a live consumer.
+        unsafe {
+            let membership = Membership::capture(client);
+            membership.filter(|_| sys::rd_kafka_assignment_lost(client) == 0)
+        }
     }
 
     fn cooperative(&self) -> bool {
@@ -323,7 +341,7 @@ unsafe extern "C" fn on_rebalance(
             })
             .collect();
         let membership = if kind == EventKind::Lost { None } else { Membership::capture(client) };
-        let event = Event { kind, partitions, membership };
+        let event = Event { kind, partitions, membership, awaited: true };
         notes.events.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
         // Ends the wait for messages in `fill`, so that the owner hears of this now.
         let queue = sys::rd_kafka_queue_get_consumer(client);

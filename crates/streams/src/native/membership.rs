@@ -12,6 +12,8 @@ use super::{NativeError, text};
 /// The broker checks member and generation, not who owns a partition. Read at the time of sending it would be newer
 /// than our knowledge of what we own, and a member that has lost a partition could commit for it. Worse, librdkafka
 /// empties it when it is thrown out, and Kafka accepts an *empty* membership unfenced: so an empty one is none.
+///
+/// Under KIP-848 it is otherwise: see [`super::group::Group::membership`].
 #[derive(Debug)]
 pub(crate) struct Membership {
     raw: *mut sys::rd_kafka_consumer_group_metadata_t,
@@ -39,7 +41,8 @@ impl Membership {
             let member = text(sys::rd_kafka_consumer_group_metadata_member_id(raw));
             let generation = sys::rd_kafka_consumer_group_metadata_generation_id(raw);
             let membership = Membership { raw, member, generation };
-            (!membership.member.is_empty() && generation >= 0).then_some(membership)
+            // Both protocols count from 1: 0 is a member that has left and not joined again.
+            (!membership.member.is_empty() && generation > 0).then_some(membership)
         }
     }
 

@@ -24,7 +24,7 @@ use super::ledger::{Counts, Ledger};
 use super::meta::{Expected, Past};
 use super::observe::Metrics;
 use super::outbox::{Outbox, Pending};
-use super::world::{Input, World};
+use super::world::{Committed, Input, World};
 use super::{Settings, Stage, Tick, surroundings};
 use crate::consumer::{Polled, TopicPartition};
 use crate::env::Env;
@@ -81,7 +81,9 @@ struct Part<P> {
     state: P,
     partition: TopicPartition,
     next_offset: i64,
-    committed_offset: Option<i64>,
+    committed: Option<Committed>,
+    /// The run stops at its end, and all was said up to `next_offset`.
+    ended: bool,
     /// Since the state began, up to the last commit; and since then.
     counts: Counts,
     uncommitted: Counts,
@@ -108,7 +110,18 @@ impl<P> Part<P> {
 
     /// Reading has gone past markers of transactions since the last commit.
     fn moved(&self) -> bool {
-        self.committed_offset.is_some_and(|committed| committed < self.next_offset)
+        self.committed.is_some_and(|committed| committed.offset < self.next_offset)
+    }
+
+    fn position(&self) -> Committed {
+        Committed { offset: self.next_offset, ended: self.ended }
+    }
+
+    /// All has been said up to here, which others who stop at the end wait for: who dies before is followed by somebody who says it.
+    fn end(&mut self) {
+        self.ended = true;
+        let nothing = self.committed.is_none() && self.next_offset == 0;
+        self.touched |= !nothing && self.committed != Some(self.position());
     }
 }
 
@@ -183,9 +196,7 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
                 if self.settings.only.is_none() {
                     self.tick(true)?;
                 }
-                for part in self.parts.values_mut() {
-                    part.touched |= part.committed_offset.map_or(part.next_offset > 0, |_| part.moved());
-                }
+                self.parts.values_mut().for_each(Part::end);
                 if self.commit()? && self.broken.is_none() && self.others_drained()? {
                     return Ok(());
                 }
@@ -226,6 +237,7 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
                     self.tick(false)?;
                 }
                 self.commit()?;
+                self.go_on()?;
             }
             Turn::Assigned(partitions) => self.take_over(&partitions)?,
             Turn::Revoked(partitions) => self.give_back(&partitions)?,
@@ -253,6 +265,7 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
                     part.uncommitted.add(outcome);
                     part.next_offset = record.offset + 1;
                     part.touched = true;
+                    part.ended = false;
                     part.reached = None;
                     if self.folded == 0 {
                         self.since = self.world.now();
@@ -340,8 +353,8 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
         Ok(self.parts.iter().all(|(partition, part)| part.next_offset >= self.ends[partition]))
     }
 
-    /// Whether others have done so with what is theirs. A member that has nothing yet must not leave, nor one that has
-    /// just given up a part: between the two nobody would own what is left.
+    /// Whether others have done so with what is theirs, and said all there is to say. A member that has nothing yet must not leave,
+    /// nor one that has just given up a part, or that will inherit one from a process that died: nobody would own what is left.
     fn others_drained(&self) -> anyhow::Result<bool> {
         let others = (0..self.expected.partitions).filter(|partition| !self.parts.contains_key(partition));
         let others: Vec<TopicPartition> =
@@ -355,8 +368,12 @@ impl<'a, S: Stage, W: World> Engine<'a, S, W> {
             Err(error) => return Err(error.into()),
         };
         for (partition, committed) in others.iter().zip(committed) {
-            let position = committed.map_or_else(|| self.world.start_of(partition), Ok)?;
-            if position < self.ends[&partition.partition] {
+            let end = self.ends[&partition.partition];
+            let is_done = match committed {
+                Some(Committed { offset, ended }) => ended && offset >= end,
+                None => self.world.start_of(partition)? >= end,
+            };
+            if !is_done {
                 return Ok(false);
             }
         }

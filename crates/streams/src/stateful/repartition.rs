@@ -21,7 +21,7 @@ use super::ledger::Counts;
 use super::meta::{Expected, Meta, Past};
 use super::outbox::{Changelog, META_KEY, Pending};
 use super::transaction::{Failure, Transactions};
-use super::world::Input;
+use super::world::{Committed, Input, Position};
 use super::{Settings, Stage, marks, surroundings};
 use crate::admin::Admin;
 use crate::config::KafkaConfig;
@@ -90,10 +90,10 @@ pub fn repartition<S: Stage>(
 }
 
 fn nobody_works(env: &Env, admin: &Admin, settings: &Settings) -> anyhow::Result<()> {
-    let members = env.ask("list the members of the group", || admin.members(&settings.group))?;
+    let has_members = env.ask("look for members of the group", || admin.has_members(&settings.group))?;
     ensure!(
-        members == 0,
-        "the group {} has {members} members: stop every process of {} first (one that died is a member until its session \
+        !has_members,
+        "the group {} has members: stop every process of {} first (one that died is a member until its session \
          ends, less than a minute)",
         settings.group,
         env.service
@@ -232,16 +232,17 @@ impl Old {
                 moved += 1;
             }
         }
-        let mut offsets = Vec::new();
+        let mut positions = Vec::new();
         for partition in 0..new.partitions {
             let next = usize::try_from(partition).ok().and_then(|at| self.next_offsets.get(at).copied()).unwrap_or(0);
             let counts = self.marks.get(&partition).map_or_else(Counts::default, |mark| mark.counts);
             let mark = serde_json::to_vec(&new.meta(next, counts, &past))?;
             Changelog::new(&mut pending, &settings.changelog, partition).write(META_KEY, Some(&mark));
-            offsets.push((settings.input.as_str(), partition, next));
+            let committed = Committed { offset: next, ended: false };
+            positions.push(Position { topic: &settings.input, partition, committed });
         }
         tracing::info!(keys, moved, bytes = pending.bytes(), "writing the state to its new partitions");
-        match transactions.commit(&pending, &offsets, &Membership::of_nobody(&settings.group)) {
+        match transactions.commit(&pending, &positions, &Membership::of_nobody(&settings.group)) {
             Ok(()) => Ok((keys, moved)),
             Err(Failure::Fatal(error)) => Err(error.into()),
             Err(Failure::Stale(cause) | Failure::Aborted(cause) | Failure::Unknown(cause)) => {

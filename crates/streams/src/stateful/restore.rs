@@ -16,7 +16,7 @@ use super::Stage;
 use super::ledger::Counts;
 use super::meta::{Expected, Meta, Past};
 use super::outbox::META_KEY;
-use super::world::{Replay, World};
+use super::world::{Committed, Replay, World};
 use crate::consumer::{Polled, TopicPartition};
 use crate::env::Env;
 use crate::error::StreamError;
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Restored<P> {
     pub state: P,
     /// `None`: nothing was ever committed here.
-    pub next_offset: Option<i64>,
+    pub committed: Option<Committed>,
     pub counts: Counts,
     pub past: Past,
     /// With [`super::Settings::rebuild`]: keys of the old state, to be deleted.
@@ -37,7 +37,7 @@ pub(super) struct Restored<P> {
 
 impl<P> Restored<P> {
     pub(super) fn nothing(state: P) -> Self {
-        Restored { state, next_offset: None, counts: Counts::default(), past: Past::default(), leftovers: Vec::new() }
+        Restored { state, committed: None, counts: Counts::default(), past: Past::default(), leftovers: Vec::new() }
     }
 }
 
@@ -78,7 +78,8 @@ impl Restorer<'_> {
     ) -> anyhow::Result<Result<AllRestored<S>, Refusal>> {
         let started = world.now();
         let Some(committed) = self.committed(world, partitions)? else { return Ok(Err(Refusal::Interrupted)) };
-        let committed: BTreeMap<i32, Option<i64>> = partitions.iter().map(|tp| tp.partition).zip(committed).collect();
+        let committed: BTreeMap<i32, Option<Committed>> =
+            partitions.iter().map(|tp| tp.partition).zip(committed).collect();
         let mut targets = BTreeMap::new();
         for partition in partitions {
             let end = world.true_end(&self.expected.changelog, partition.partition)?;
@@ -103,7 +104,7 @@ impl Restorer<'_> {
         &self,
         world: &mut W,
         partitions: &[TopicPartition],
-    ) -> anyhow::Result<Option<Vec<Option<i64>>>> {
+    ) -> anyhow::Result<Option<Vec<Option<Committed>>>> {
         loop {
             world.keep_alive();
             if world.has_event() {
@@ -125,7 +126,7 @@ impl Restorer<'_> {
         stage: &mut S,
         partition: i32,
         found: Found<S::Part>,
-        committed: Option<i64>,
+        committed: Option<Committed>,
     ) -> anyhow::Result<Result<Restored<S::Part>, Refusal>> {
         if self.rebuild.contains(&partition) {
             if found.meta.is_some_and(|meta| !meta.past.is_empty()) {
@@ -140,17 +141,15 @@ impl Restorer<'_> {
             let state = stage.new_part(partition);
             return Ok(Ok(Restored { leftovers, ..Restored::nothing(state) }));
         }
-        let next_offset = match self.expected.agree(partition, found.meta.as_ref(), committed) {
-            Ok(next_offset) => next_offset,
-            Err(text) => {
-                let state = found.meta.map(|meta| meta.next_offset);
-                return Ok(Err(Refusal::Disagreement { text, committed, state }));
-            }
-        };
+        let offset = committed.map(|committed| committed.offset);
+        if let Err(text) = self.expected.agree(partition, found.meta.as_ref(), offset) {
+            let state = found.meta.map(|meta| meta.next_offset);
+            return Ok(Err(Refusal::Disagreement { text, committed: offset, state }));
+        }
         let mut state = found.state;
         let (counts, past) = found.meta.map(|meta| (meta.counts, meta.past)).unwrap_or_default();
         stage.restored(&mut state, &past).with_context(|| format!("restore partition {partition}"))?;
-        Ok(Ok(Restored { state, next_offset, counts, past, leftovers: Vec::new() }))
+        Ok(Ok(Restored { state, committed, counts, past, leftovers: Vec::new() }))
     }
 
     fn read<S: Stage, W: World>(

@@ -15,6 +15,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::outbox::{Entry, Kind, Pending};
+use super::world::Position;
 use crate::config::{KafkaConfig, bad_settings};
 use crate::dead_letters::{Letter, Room, native as native_headers};
 use crate::env::Env;
@@ -22,6 +23,9 @@ use crate::error::{Result, StreamError};
 use crate::logs::Logs;
 use crate::native::tokens::Kept;
 use crate::native::{self, membership::Membership};
+
+/// What a position carries whose owner stopped at the end and has said all.
+pub(super) const ENDED: &str = "ended";
 
 /// How long one call may block before the loop's heartbeat is due.
 const STEP: Duration = Duration::from_secs(2);
@@ -104,21 +108,21 @@ impl Transactions {
         Ok(())
     }
 
-    /// Writes everything in `pending` and commits `offsets`, or nothing of it.
+    /// Writes everything in `pending` and commits `positions`, or nothing of it.
     pub(super) fn commit(
         &self,
         pending: &Pending,
-        offsets: &[(&str, i32, i64)],
+        positions: &[Position<'_>],
         membership: &Membership,
     ) -> Result<(), Failure> {
         // librdkafka takes an empty list for "nothing to do": then nothing would fence a process that has lost the
         // partitions.
-        assert!(!offsets.is_empty(), "every transaction commits the position of each partition it touches");
+        assert!(!positions.is_empty(), "every transaction commits the position of each partition it touches");
         self.producer.begin_transaction().map_err(|error| self.failure("begin the transaction", error))?;
         let span = pending.parents.span(|| tracing::info_span!("transaction"));
         let trace = traces::of(&span);
         let written = self.write(pending, trace.as_deref());
-        match written.and_then(|()| self.add_offsets(offsets, membership)).and_then(|()| self.flush()) {
+        match written.and_then(|()| self.add_positions(positions, membership)).and_then(|()| self.flush()) {
             Ok(()) => self.end(),
             Err(failure @ (Failure::Stale(_) | Failure::Aborted(_))) => {
                 self.abort()?;
@@ -178,11 +182,13 @@ impl Transactions {
         }
     }
 
-    fn add_offsets(&self, offsets: &[(&str, i32, i64)], membership: &Membership) -> Result<(), Failure> {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (topic, partition, offset) in offsets {
-            let added = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
-            added.map_err(|error| Failure::Fatal(StreamError::fatal("add a position", error)))?;
+    fn add_positions(&self, positions: &[Position<'_>], membership: &Membership) -> Result<(), Failure> {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for Position { topic, partition, committed } in positions {
+            let mut added = list.add_partition(topic, *partition);
+            let set = added.set_offset(Offset::Offset(committed.offset));
+            set.map_err(|error| Failure::Fatal(StreamError::fatal("add a position", error)))?;
+            added.set_metadata(if committed.ended { ENDED } else { "" });
         }
         self.until_answered("add the positions", || {
             let timeout_ms = i32::try_from(STEP.as_millis()).unwrap_or(i32::MAX);

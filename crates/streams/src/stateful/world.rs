@@ -54,8 +54,9 @@ pub trait World {
 
     fn resume(&mut self) -> Result<()>;
 
-    /// As of the group's last word that `poll` has handed out. `None`: no member, commit nothing.
-    fn membership(&self) -> Option<Arc<Self::Membership>>;
+    /// As of the group's last word that `poll` has handed out, or the newest epoch under KIP-848. `None`: no member, commit
+    /// nothing.
+    fn membership(&mut self) -> Option<Arc<Self::Membership>>;
 
     /// Tells the group that the loop is alive, during work that takes long.
     fn keep_alive(&mut self);
@@ -64,7 +65,7 @@ pub trait World {
     fn has_event(&self) -> bool;
 
     /// The *stable* committed positions. A transaction that is committing one makes this a [`StreamError::Retry`].
-    fn committed(&self, partitions: &[TopicPartition], limit: Duration) -> Result<Vec<Option<i64>>>;
+    fn committed(&self, partitions: &[TopicPartition], limit: Duration) -> Result<Vec<Option<Committed>>>;
 
     /// Where to begin when nothing is committed.
     fn start_of(&self, partition: &TopicPartition) -> Result<i64>;
@@ -84,11 +85,11 @@ pub trait World {
     /// Reads the changelog, committed records only.
     fn reader(&self, name: &str) -> Result<Self::Reader>;
 
-    /// Writes everything in `pending` and commits `offsets` under `membership`, or nothing of it.
+    /// Writes everything in `pending` and commits `positions` under `membership`, or nothing of it.
     fn commit(
         &self,
         pending: &Pending,
-        offsets: &[(&str, i32, i64)],
+        positions: &[Position<'_>],
         membership: &Self::Membership,
     ) -> Result<(), Failure>;
 
@@ -112,6 +113,23 @@ pub trait Replay {
     fn poll(&mut self, timeout: Duration) -> Result<Polled<'_>>;
 
     fn position(&self, partition: &TopicPartition) -> Option<i64>;
+}
+
+/// Where the group stands in a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The offset to read next.
+    pub offset: i64,
+    /// Its owner was to stop at the end of what there was, and has said all there is to say up to here.
+    pub ended: bool,
+}
+
+/// A position to commit.
+#[derive(Debug, Clone, Copy)]
+pub struct Position<'a> {
+    pub topic: &'a str,
+    pub partition: i32,
+    pub committed: Committed,
 }
 
 /// What was found of the input when the stage connected.

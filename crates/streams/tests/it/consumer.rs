@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use streams::{Consumer, ConsumerOptions, Env, KafkaConfig, Outgoing, Polled, Start, StreamError, TopicPartition};
-use testkit::{eventually, unique};
+use streams::{
+    Consumer, ConsumerOptions, Env, GroupProtocol, KafkaConfig, Outgoing, Polled, Start, StreamError, TopicPartition,
+};
+use testkit::{eventually, set_session, unique};
 
-use crate::kit::{Kit, LONG, env, join, numbers, value};
+use crate::kit::{Kit, LONG, env, join, numbers, session_ms, value};
 
 const TURN: Duration = Duration::from_millis(50);
 
@@ -82,7 +84,9 @@ fn member(
 
 fn shares_exactly(strategy: &str) {
     let mut kit = Kit::new();
-    kit.kafka.librdkafka.insert("partition.assignment.strategy".to_owned(), strategy.to_owned());
+    if kit.kafka.group_protocol == GroupProtocol::Classic {
+        kit.kafka.librdkafka.insert("partition.assignment.strategy".to_owned(), strategy.to_owned());
+    }
     let (topic, group) = (kit.topic(4), unique("g"));
     let handled = Handled::default();
     let sent = Arc::new(AtomicUsize::new(0));
@@ -156,8 +160,8 @@ fn members_come_and_go_eagerly_and_every_record_is_handled_once() {
 #[test]
 fn a_member_that_slept_has_lost_its_partitions_and_cannot_commit() {
     let mut kit = Kit::new();
-    let session_ms = kit.kafka.librdkafka["session.timeout.ms"].clone();
-    kit.kafka.librdkafka.insert("max.poll.interval.ms".to_owned(), session_ms);
+    let session_ms = session_ms(kit.brokers.is_embedded());
+    kit.kafka.librdkafka.insert("max.poll.interval.ms".to_owned(), session_ms.to_string());
     let (topic, group) = (kit.topic(2), unique("g"));
     kit.send(&topic, None, &numbers(0..100));
     let mut sleeper = Consumer::new(&kit.env, &kit.kafka, ConsumerOptions::new(&group, [&topic])).unwrap();
@@ -204,11 +208,51 @@ fn a_member_that_slept_has_lost_its_partitions_and_cannot_commit() {
     assert_eq!(kit.admin().committed(&group, &topic).unwrap(), [None, None]);
 }
 
+/// It is ready, and stands by.
+#[test]
+fn a_member_for_which_there_is_nothing_is_told_so_and_inherits() {
+    let kit = Kit::new();
+    let (topic, group) = (kit.topic(1), unique("g"));
+    let member = || Consumer::new(&kit.env, &kit.kafka, ConsumerOptions::new(&group, [&topic])).unwrap();
+    let mut first = member();
+    join(&mut first);
+    let mut spare = member();
+    eventually(LONG, "the spare hears of nothing", || {
+        // Neither may keep the other waiting.
+        match first.poll(Duration::from_millis(10)).unwrap() {
+            Polled::Assigned(_) => first.assign().unwrap(),
+            Polled::Revoked(_) | Polled::Lost(_) => first.release().unwrap(),
+            _ => {}
+        }
+        match spare.poll(Duration::from_millis(10)).unwrap() {
+            Polled::Assigned(partitions) => {
+                assert!(partitions.is_empty(), "{partitions:?} belongs to the first");
+                spare.assign().unwrap();
+                Some(())
+            }
+            _ => None,
+        }
+    });
+    assert!(spare.is_settled());
+    first.close().unwrap();
+    eventually(LONG, "the spare inherits", || match spare.poll(TURN).unwrap() {
+        Polled::Assigned(partitions) => {
+            spare.assign().unwrap();
+            (partitions.len() == 1).then_some(())
+        }
+        Polled::Revoked(_) | Polled::Lost(_) => {
+            spare.release().unwrap();
+            None
+        }
+        _ => None,
+    });
+}
+
 /// Who goes says so: the heir does not wait for the session of the one that went to end.
 #[test]
 fn a_member_that_stops_leaves_the_group_at_once() {
     let mut kit = Kit::new();
-    kit.kafka.librdkafka.insert("session.timeout.ms".to_owned(), "30000".to_owned());
+    set_session(&mut kit.kafka, 30_000);
     let (topic, group) = (kit.topic(4), unique("g"));
     let handled = Handled::default();
     let owns = |member: &Member, n: usize| (member.owned.load(Ordering::SeqCst) == n).then_some(());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harness::Shutdown;
 use streams::{Admin, Consumer, Env, KafkaConfig, Outgoing, OwnedRecord, Polled, Producer, Reader, TopicPartition};
-use testkit::{Brokers, unique};
+use testkit::{Brokers, set_session, unique};
 
 pub const LONG: Duration = Duration::from_secs(60);
 
@@ -29,8 +29,7 @@ impl Kit {
     fn with(brokers: Brokers) -> Kit {
         show_logs();
         let mut kafka = brokers.config();
-        kafka.librdkafka.insert("session.timeout.ms".to_owned(), session_ms(brokers.is_embedded()).to_owned());
-        kafka.librdkafka.insert("heartbeat.interval.ms".to_owned(), "200".to_owned());
+        set_session(&mut kafka, session_ms(brokers.is_embedded()));
         Kit { brokers, env: env(), kafka }
     }
 
@@ -93,8 +92,8 @@ pub fn show_logs() {
 }
 
 /// The shortest that the broker allows: the tests wait for it. The embedded one allows any.
-pub fn session_ms(embedded: bool) -> &'static str {
-    if embedded { "2000" } else { "6000" }
+pub fn session_ms(embedded: bool) -> u64 {
+    if embedded { 2000 } else { 6000 }
 }
 
 pub fn env() -> Env {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use streams::{Consumer, ConsumerOptions, Polled, TopicPartition};
+use streams::{Consumer, ConsumerOptions, GroupProtocol, Polled, TopicPartition};
 use testkit::{eventually, unique};
 
 use crate::kit::{Kit, LONG, join, numbers};
@@ -57,7 +57,9 @@ fn answer(consumer: &mut Consumer) -> Option<(Vec<TopicPartition>, bool)> {
 #[test]
 fn a_partition_that_was_paused_when_it_went_is_read_when_it_comes_back() {
     let mut kit = Kit::new();
-    kit.kafka.librdkafka.insert("partition.assignment.strategy".to_owned(), "cooperative-sticky".to_owned());
+    if kit.kafka.group_protocol == GroupProtocol::Classic {
+        kit.kafka.librdkafka.insert("partition.assignment.strategy".to_owned(), "cooperative-sticky".to_owned());
+    }
     let (topic, group) = (kit.topic(2), unique("g"));
     let member = || Consumer::new(&kit.env, &kit.kafka, ConsumerOptions::new(&group, [&topic])).unwrap();
     let mut first = member();

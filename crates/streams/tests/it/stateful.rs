@@ -11,7 +11,7 @@ use harness::Shutdown;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use streams::stateful::{self, Counts, Ledger, Settings};
 use streams::{Env, OwnedRecord};
-use testkit::{eventually, unique};
+use testkit::{eventually, set_session, unique};
 
 use crate::kit::{Kit, LONG, env, numbers};
 use sum::Sum;
@@ -211,7 +211,7 @@ fn members_come_and_go_while_records_flow() {
 #[test]
 fn a_stage_that_stops_leaves_the_group_at_once() {
     let mut kit = Kit::new();
-    kit.kafka.librdkafka.insert("session.timeout.ms".to_owned(), "30000".to_owned());
+    set_session(&mut kit.kafka, 30_000);
     let topics = Topics::new(&kit, 4);
     let has = |running: &Running, n: usize| {
         let text = running.env.metrics.render();

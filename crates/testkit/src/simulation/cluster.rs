@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use streams::stateful::world::Committed;
+
 use super::group::{Group, Membership};
 use super::log::{Log, TxnId};
 use super::{Faults, Lie, Stats};
@@ -96,8 +98,8 @@ pub(super) struct Cluster {
     pub topics: BTreeMap<String, Vec<Log>>,
     pub group: Group,
     /// The group's committed positions.
-    pub offsets: BTreeMap<i32, i64>,
-    unstable: BTreeMap<TxnId, BTreeMap<i32, i64>>,
+    pub offsets: BTreeMap<i32, Committed>,
+    unstable: BTreeMap<TxnId, BTreeMap<i32, Committed>>,
     producers: BTreeMap<String, Producer>,
     last_txn: TxnId,
     pub transaction_timeout: Duration,
@@ -233,7 +235,7 @@ impl Cluster {
     pub fn send_offsets(
         &mut self,
         (id, epoch): (&str, u32),
-        offsets: &BTreeMap<i32, i64>,
+        offsets: &BTreeMap<i32, Committed>,
         membership: &Membership,
     ) -> Result<(), Refused> {
         let open = self.open(id, epoch)?;
@@ -294,7 +296,7 @@ impl Cluster {
     /// Who was to finish what is there has left: it must be finished.
     pub fn check_drained(&mut self, input: &str) {
         for partition in std::mem::take(&mut self.drained) {
-            let committed = self.offsets.get(&partition).copied().unwrap_or(0);
+            let committed = self.offsets.get(&partition).map_or(0, |committed| committed.offset);
             let log = self.log(input, partition);
             if log.may_hold(committed, log.high()) {
                 self.violate(format!("partition {partition} was left as drained at {committed}"));

@@ -1,8 +1,10 @@
 //! The consumer group: members, generations, and what each member is told.
 //!
 //! The coordinator's side is Kafka's classic group: a rebalance waits for every member to join, those that do not are
-//! left out, then the generation counts up. The member's side is what [`streams::Consumer`] makes of librdkafka: one
+//! left out, then the generation counts up; or that of KIP-848 ([`epochs`]). The member's side is what [`streams::Consumer`] makes of librdkafka: one
 //! word of the group at a time, each waiting for an answer.
+
+mod epochs;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub(super) struct Client {
     rejoin: bool,
     /// It has joined as somebody new and the loop has not heard of it.
     unheard: bool,
+    /// It knows what it has, if only that it is nothing.
+    told: bool,
 }
 
 impl Client {
@@ -53,6 +57,26 @@ struct Member {
     process: usize,
     joined: bool,
     heard: Duration,
+    /// Under KIP-848, and what follows: what is its own, what it is giving up, what it is to have.
+    epoch: i32,
+    owned: BTreeSet<i32>,
+    revoking: BTreeSet<i32>,
+    target: BTreeSet<i32>,
+}
+
+impl Member {
+    fn new(process: usize, heard: Duration) -> Self {
+        let [owned, revoking, target] = Default::default();
+        Member { process, joined: true, heard, epoch: 0, owned, revoking, target }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Eager,
+    Cooperative,
+    /// KIP-848.
+    Epochs,
 }
 
 pub(super) struct Group {
@@ -62,24 +86,27 @@ pub(super) struct Group {
     last_member: u64,
     /// A rebalance waits for everybody until then.
     deadline: Option<Duration>,
-    cooperative: bool,
+    protocol: Protocol,
     partitions: i32,
     session: Duration,
     rebalance: Duration,
+    /// For [`super::Lie::JoinedUnheard`].
+    pub joins_unheard: bool,
 }
 
 impl Group {
-    pub fn new(processes: usize, partitions: i32, cooperative: bool, session: Duration) -> Self {
+    pub fn new(processes: usize, partitions: i32, protocol: Protocol, session: Duration) -> Self {
         Group {
             generation: 0,
             clients: (0..processes).map(|_| Client::default()).collect(),
             members: BTreeMap::new(),
             last_member: 0,
             deadline: None,
-            cooperative,
+            protocol,
             partitions,
             session,
             rebalance: session * 2,
+            joins_unheard: false,
         }
     }
 
@@ -87,14 +114,24 @@ impl Group {
         self.members.contains_key(&member)
     }
 
+    pub fn counts_epochs(&self) -> bool {
+        self.protocol == Protocol::Epochs
+    }
+
     /// Kafka's check of a transaction's positions (`ClassicGroup.validateOffsetCommit`): member and generation, not who
     /// owns the partition; and nothing at all for one that shows nothing.
     pub fn admits(&self, membership: &Membership) -> bool {
+        if self.counts_epochs() {
+            return membership.member == 0 || self.admits_epoch(membership);
+        }
         membership.member == 0 || (self.is_member(membership.member) && membership.generation == self.generation)
     }
 
     /// The group knows this process as the owner it believes to be.
     pub fn stands_by(&self, process: usize) -> bool {
+        if self.counts_epochs() {
+            return self.backs(process);
+        }
         let client = &self.clients[process];
         client.member.is_some_and(|member| self.is_member(member))
             && client.generation == self.generation
@@ -111,7 +148,7 @@ impl Group {
     fn become_new(&mut self, process: usize, now: Duration) {
         self.last_member += 1;
         self.clients[process].member = Some(self.last_member);
-        self.members.insert(self.last_member, Member { process, joined: true, heard: now });
+        self.members.insert(self.last_member, Member::new(process, now));
         self.rebalance(now);
     }
 
@@ -151,6 +188,10 @@ impl Group {
     /// A heartbeat, and what its answer makes the member do. `quietly`: thrown out in the middle of a rebalance,
     /// librdkafka goes on with it as a new member, and the loop only hears of that at the next word.
     pub fn heartbeat(&mut self, process: usize, now: Duration, quietly: bool) {
+        if self.counts_epochs() {
+            return self.beat(process, now, quietly);
+        }
+        let cooperative = self.protocol == Protocol::Cooperative;
         let client = &mut self.clients[process];
         let Some(id) = client.member else { return };
         let Some(member) = self.members.get_mut(&id) else {
@@ -158,7 +199,7 @@ impl Group {
             if client.owned.is_empty() && !client.is_busy() {
                 return self.join(process, now);
             }
-            if self.cooperative && quietly && !client.is_busy() {
+            if cooperative && quietly && !client.is_busy() {
                 client.unheard = true;
                 return self.become_new(process, now);
             }
@@ -170,7 +211,7 @@ impl Group {
         if self.deadline.is_none() || member.joined || client.is_busy() {
             return;
         }
-        if self.cooperative || client.owned.is_empty() {
+        if cooperative || client.owned.is_empty() {
             return self.rejoin(process, now);
         }
         let membership = Some(Arc::new(Membership { member: id, generation: client.generation }));
@@ -186,6 +227,11 @@ impl Group {
             self.rebalance(now);
         }
         let Some(deadline) = self.deadline else { return false };
+        if self.counts_epochs() {
+            self.deadline = None;
+            self.next_epoch(rng);
+            return true;
+        }
         if now >= deadline {
             self.members.retain(|_, member| member.joined);
         }
@@ -207,7 +253,8 @@ impl Group {
         };
         let held: BTreeMap<u64, BTreeSet<i32>> =
             order.iter().map(|id| (*id, held(*id).map(|client| client.owned.clone()).unwrap_or_default())).collect();
-        let wanted = self.wanted(&order, &held);
+        // What somebody holds goes to nobody else before it was given back.
+        let wanted = self.shares(&order, &held, |_, held| held);
         for (id, member) in &mut self.members {
             member.joined = false;
             let (held, wanted) = (&held[id], &wanted[id]);
@@ -228,14 +275,20 @@ impl Group {
         }
     }
 
-    /// Who is to own what. What somebody holds goes to nobody else before it was given back.
-    fn wanted(&self, order: &[u64], held: &BTreeMap<u64, BTreeSet<i32>>) -> BTreeMap<u64, BTreeSet<i32>> {
+    /// Who is to own what. `spoken_for` says what of it goes to nobody else, by what the member keeps and what it holds.
+    fn shares(
+        &self,
+        order: &[u64],
+        held: &BTreeMap<u64, BTreeSet<i32>>,
+        spoken_for: impl for<'a> Fn(&'a BTreeSet<i32>, &'a BTreeSet<i32>) -> &'a BTreeSet<i32>,
+    ) -> BTreeMap<u64, BTreeSet<i32>> {
         let mut wanted: BTreeMap<u64, BTreeSet<i32>> = order.iter().map(|id| (*id, BTreeSet::new())).collect();
         let mut free: BTreeSet<i32> = (0..self.partitions).collect();
         for (n, id) in order.iter().enumerate() {
             let fair = (self.partitions as usize + order.len() - 1 - n) / order.len();
-            wanted.insert(*id, held[id].iter().copied().take(fair).collect());
-            free.retain(|partition| !held[id].contains(partition));
+            let kept = held[id].iter().copied().take(fair).collect();
+            free.retain(|partition| !spoken_for(&kept, &held[id]).contains(partition));
+            wanted.insert(*id, kept);
         }
         while let Some(partition) = free.pop_first() {
             if let Some(id) = order.iter().min_by_key(|id| wanted[*id].len()) {
@@ -267,9 +320,21 @@ impl Group {
             Kind::Assigned => client.owned.extend(word.partitions),
             Kind::Revoked => {
                 client.owned.retain(|partition| !word.partitions.contains(partition));
+                client.told = !client.owned.is_empty();
                 client.rejoin = true;
             }
+            Kind::Lost if self.protocol == Protocol::Epochs => {
+                client.owned.clear();
+                client.generation = 0;
+                if let Some(id) = client.member.filter(|_| !self.joins_unheard) {
+                    self.come_back(process, id, now);
+                }
+                return;
+            }
             Kind::Lost => return self.join(process, now),
+        }
+        if self.protocol == Protocol::Epochs {
+            return;
         }
         if client.rejoin && !client.is_busy() {
             self.rejoin(process, now);

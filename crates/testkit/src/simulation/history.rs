@@ -15,7 +15,7 @@ use streams::stateful::world::{self, Input};
 use streams::stateful::{Ledger, Settings, Stage};
 
 use super::cluster::{Cluster, Event};
-use super::group::Group;
+use super::group::{Group, Protocol};
 
 use super::process::{Process, TOPIC_ID};
 use super::shared::{Shared, Turn};
@@ -70,7 +70,9 @@ impl<S: Stage + 'static> History<S> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let processes = rng.usize(1..=3);
         let input_partitions = simulation.topics[&simulation.settings.input];
-        let group = Group::new(processes, input_partitions, rng.bool(), SESSION);
+        let protocol = [Protocol::Eager, Protocol::Cooperative, Protocol::Epochs][rng.usize(0..3)];
+        let mut group = Group::new(processes, input_partitions, protocol, SESSION);
+        group.joins_unheard = lie == Some(Lie::JoinedUnheard);
         let mut cluster = Cluster::new(rng.u64(..), simulation.topics.clone(), group, TRANSACTION);
         cluster.lie = lie;
         cluster.story = told.then(Vec::new);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use harness::Drain;
 use streams::stateful::Settings;
-use streams::stateful::world::{Failure, Input, Pending, World};
+use streams::stateful::world::{Committed, Failure, Input, Pending, Position, World};
 use streams::{OwnedRecord, Polled, Result, StreamError, TopicPartition};
 
 use super::Lie;
@@ -193,7 +193,7 @@ impl<'y> World for Process<'y> {
                 continue;
             }
             let given = positions.iter().find(|(tp, _)| tp.partition == partition).map(|(_, position)| *position);
-            let committed = || self.shared.cluster.borrow().offsets.get(&partition).copied();
+            let committed = || self.shared.cluster.borrow().offsets.get(&partition).map(|committed| committed.offset);
             self.positions.insert(partition, given.or_else(committed).unwrap_or(0));
             self.told.remove(&partition);
         }
@@ -209,7 +209,8 @@ impl<'y> World for Process<'y> {
             self.positions.remove(&partition);
         }
         self.answered();
-        self.settled = false;
+        let counts_epochs = self.shared.cluster.borrow().group.counts_epochs();
+        self.settled = counts_epochs && !self.positions.is_empty();
         Ok(())
     }
 
@@ -240,7 +241,14 @@ impl<'y> World for Process<'y> {
         Ok(())
     }
 
-    fn membership(&self) -> Option<Arc<Membership>> {
+    fn membership(&mut self) -> Option<Arc<Membership>> {
+        let newest = self.shared.cluster.borrow().group.newest(self.shared.process);
+        if let (Some(ours), Some(newest)) = (&self.membership, newest)
+            && newest.member == ours.member
+            && newest.generation > ours.generation
+        {
+            self.membership = Some(Arc::new(newest));
+        }
         self.membership.clone()
     }
 
@@ -255,7 +263,7 @@ impl<'y> World for Process<'y> {
         !self.shared.cluster.borrow().group.clients[self.shared.process].words.is_empty()
     }
 
-    fn committed(&self, partitions: &[TopicPartition], limit: Duration) -> Result<Vec<Option<i64>>> {
+    fn committed(&self, partitions: &[TopicPartition], limit: Duration) -> Result<Vec<Option<Committed>>> {
         let all: Vec<i32> = partitions.iter().map(|tp| tp.partition).collect();
         self.takeover.borrow_mut().begin(&self.shared, &self.changelog, &all);
         self.shared.breathe();
@@ -268,7 +276,7 @@ impl<'y> World for Process<'y> {
         if self.shared.chance(|faults| faults.retry) {
             return Err(retry());
         }
-        let offsets: Vec<Option<i64>> =
+        let offsets: Vec<Option<Committed>> =
             all.iter().map(|n| self.shared.cluster.borrow().offsets.get(n).copied()).collect();
         self.takeover.borrow_mut().found(&self.shared, &all, &offsets);
         self.shared.breathe();
@@ -321,8 +329,8 @@ impl<'y> World for Process<'y> {
         Ok(Reader::new(self.shared.clone(), &self.changelog, self.takeover.clone()))
     }
 
-    fn commit(&self, pending: &Pending, offsets: &[(&str, i32, i64)], membership: &Membership) -> Result<(), Failure> {
-        self.producer.commit(pending, offsets, membership)
+    fn commit(&self, pending: &Pending, positions: &[Position<'_>], membership: &Membership) -> Result<(), Failure> {
+        self.producer.commit(pending, positions, membership)
     }
 
     fn is_fenced(&self) -> bool {

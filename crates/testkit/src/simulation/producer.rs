@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use streams::stateful::world::{Failure, Pending};
+use streams::stateful::world::{Committed, Failure, Pending, Position};
 use streams::{Result, StreamError};
 
 use super::Lie;
@@ -17,7 +17,7 @@ pub(super) struct Producer<'y> {
     epoch: Cell<u32>,
     fenced: Cell<bool>,
     /// For [`Lie::UnchangedPositionsLeftOut`].
-    last_sent: RefCell<BTreeMap<i32, i64>>,
+    last_sent: RefCell<BTreeMap<i32, Committed>>,
 }
 
 impl<'y> Producer<'y> {
@@ -49,13 +49,13 @@ impl<'y> Producer<'y> {
     pub fn commit(
         &self,
         pending: &Pending,
-        offsets: &[(&str, i32, i64)],
+        positions: &[Position<'_>],
         membership: &Membership,
     ) -> Result<(), Failure> {
-        let result = self.transaction(pending, offsets, membership);
+        let result = self.transaction(pending, positions, membership);
         self.shared.cluster.borrow_mut().stats.end(&result);
         match &result {
-            Ok(()) => self.last_sent.borrow_mut().extend(offsets.iter().map(|(_, n, offset)| (*n, *offset))),
+            Ok(()) => self.last_sent.borrow_mut().extend(by_partition(positions)),
             Err(failure) => self.shared.say(|| format!("cannot commit: {failure:?}")),
         }
         result
@@ -101,10 +101,10 @@ impl<'y> Producer<'y> {
         Ok(())
     }
 
-    fn send_offsets(&self, offsets: &[(&str, i32, i64)], membership: &Membership) -> Result<(), Failure> {
+    fn send_offsets(&self, positions: &[Position<'_>], membership: &Membership) -> Result<(), Failure> {
         self.shared.breathe();
         let mut cluster = self.shared.cluster.borrow_mut();
-        let mut list: BTreeMap<i32, i64> = offsets.iter().map(|(_, partition, offset)| (*partition, *offset)).collect();
+        let mut list: BTreeMap<i32, Committed> = by_partition(positions).collect();
         if cluster.lie == Some(Lie::UnchangedPositionsLeftOut) {
             let known = self.last_sent.borrow();
             list.retain(|partition, offset| known.get(partition) != Some(offset));
@@ -135,7 +135,7 @@ impl<'y> Producer<'y> {
     fn transaction(
         &self,
         pending: &Pending,
-        offsets: &[(&str, i32, i64)],
+        positions: &[Position<'_>],
         membership: &Membership,
     ) -> Result<(), Failure> {
         if self.fenced.get() {
@@ -147,7 +147,7 @@ impl<'y> Producer<'y> {
             self.abort()?;
             return Err(Failure::Aborted("a record was refused".to_owned()));
         }
-        match self.send_offsets(offsets, membership) {
+        match self.send_offsets(positions, membership) {
             Ok(()) => self.end_transaction(),
             Err(failure @ Failure::Stale(_)) => self.abort().and(Err(failure)),
             Err(failure) => Err(failure),
@@ -171,4 +171,8 @@ impl<'y> Producer<'y> {
         }
         Ok(())
     }
+}
+
+fn by_partition(positions: &[Position<'_>]) -> impl Iterator<Item = (i32, Committed)> {
+    positions.iter().map(|position| (position.partition, position.committed))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use streams::stateful::world::{META_KEY, Replay};
+use streams::stateful::world::{Committed, META_KEY, Replay};
 use streams::{OwnedRecord, Polled, Result, TopicPartition};
 
 use super::Lie;
@@ -33,9 +33,10 @@ impl Takeover {
         }
     }
 
-    pub fn found(&mut self, shared: &Shared<'_>, partitions: &[i32], offsets: &[Option<i64>]) {
+    pub fn found(&mut self, shared: &Shared<'_>, partitions: &[i32], offsets: &[Option<Committed>]) {
         let cluster = shared.cluster.borrow();
-        self.committed = partitions.iter().copied().zip(offsets.iter().copied()).collect();
+        self.committed =
+            partitions.iter().copied().zip(offsets.iter().map(|found| found.map(|found| found.offset))).collect();
         self.generation = cluster.group.stands_by(shared.process).then_some(cluster.group.generation);
     }
 

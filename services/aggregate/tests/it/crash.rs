@@ -9,10 +9,13 @@ use super::*;
 /// Settings of the test: sessions as short as the broker allows, so that the group soon forgets who was killed; revisions and
 /// updates, so that there is more to tell twice.
 pub fn settings(bench: &Bench) -> String {
-    let session_ms = bench.session().as_millis();
+    let mut kafka = bench.brokers.config();
+    set_session(&mut kafka, bench.session().as_millis() as u64);
+    let (protocol, librdkafka) = (kafka.group_protocol, serde_json::to_string(&kafka.librdkafka).unwrap());
     format!(
         "lateness: 1s\nemit: both\nupdate_throttle: 20ms\nadmin: off\n\
-         kafka: {{librdkafka: {{session.timeout.ms: '{session_ms}', heartbeat.interval.ms: '500'}}}}\n"
+         kafka: {{group_protocol: {}, librdkafka: {librdkafka}}}\n",
+        serde_json::to_string(&protocol).unwrap()
     )
 }
 

@@ -16,7 +16,7 @@ use harness::{Clock, Context, Drain, Shutdown};
 use market::window::{Fold, Input, Moment, Options};
 use market::{Decimal, Event, Metrics, Price, Quantity, Side, Trade};
 use streams::{Env, Outgoing, OwnedRecord, Producer, read_topic};
-use testkit::{Brokers, testdata, unique};
+use testkit::{Brokers, set_session, testdata, unique};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const S: i64 = 1_000_000_000;

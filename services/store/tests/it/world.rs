@@ -10,7 +10,7 @@ use lake::bucket::{Bucket, list_all};
 use lake::{Claim, Paths, S3 as Client, S3Config, Source, Target};
 use store::{Config, Summary};
 use streams::{Env, Outgoing, Producer};
-use testkit::{Brokers, S3, unique};
+use testkit::{Brokers, S3, set_session, unique};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -55,12 +55,7 @@ impl World {
             ..Config::default()
         };
         // A killed member is missed soon; the group must not make a test wait for half a minute.
-        if std::env::var("FINFLOW_TEST_GROUP_PROTOCOL").is_ok_and(|protocol| protocol == "consumer") {
-            // The broker says how long a session is.
-            config.kafka.group_protocol = streams::GroupProtocol::Consumer;
-        } else {
-            config.kafka.librdkafka.insert("session.timeout.ms".to_owned(), "6000".to_owned());
-        }
+        set_session(&mut config.kafka, 6000);
         let topics = [&config.input, &config.metrics, &config.alerts, &config.dead_letters];
         for (topic, partitions) in topics.into_iter().zip(partitions) {
             brokers.create(topic, partitions);

@@ -6,11 +6,12 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::Engine;
+use crate::consumer::TopicPartition;
 use crate::error::StreamError;
 use crate::stateful::Stage;
 use crate::stateful::ledger::Counts;
 use crate::stateful::outbox::{Changelog, META_KEY};
-use crate::stateful::world::{Failure, World};
+use crate::stateful::world::{Failure, Position, World};
 
 impl<S: Stage, W: World> Engine<'_, S, W> {
     /// Writes everything pending. `false`: the group does not let us for now; nothing is lost, the batch is kept.
@@ -18,7 +19,7 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
         if self.broken.is_some() || !self.anything_pending() {
             return Ok(true);
         }
-        let Some(membership) = self.usable_membership() else {
+        let Some(mut membership) = self.usable_membership() else {
             self.hold()?;
             return Ok(false);
         };
@@ -35,10 +36,13 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
                 }
                 Err(Failure::Stale(cause)) => {
                     self.metrics.transaction("stale");
-                    tracing::info!(cause, "the group is rebalancing, the batch waits for its word");
                     self.refused = Some(membership);
-                    self.hold()?;
-                    return Ok(false);
+                    let Some(newer) = self.usable_membership() else {
+                        tracing::info!(cause, "the group is rebalancing, the batch waits for its word");
+                        self.hold()?;
+                        return Ok(false);
+                    };
+                    membership = newer;
                 }
                 Err(Failure::Aborted(cause)) => {
                     self.metrics.transaction("aborted");
@@ -61,12 +65,17 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
 
     /// Every partition touched, also where the position has not moved: without it nothing would fence a process that
     /// has lost the partition.
-    fn positions(&self) -> Vec<(&str, i32, i64)> {
+    fn positions(&self) -> Vec<Position<'_>> {
         let touched = self.parts.values().filter(|part| part.touched);
-        touched.map(|part| (&*part.partition.topic, part.partition.partition, part.next_offset)).collect()
+        touched
+            .map(|part| {
+                let TopicPartition { topic, partition } = &part.partition;
+                Position { topic, partition: *partition, committed: part.position() }
+            })
+            .collect()
     }
 
-    fn usable_membership(&self) -> Option<Arc<W::Membership>> {
+    fn usable_membership(&mut self) -> Option<Arc<W::Membership>> {
         let membership = self.world.membership()?;
         let refused = self.refused.as_ref().is_some_and(|refused| Arc::ptr_eq(refused, &membership));
         (!refused).then_some(membership)
@@ -107,7 +116,7 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
             self.metrics.outcomes(&part.uncommitted);
             part.counts = part.counts.plus(&part.uncommitted);
             part.uncommitted = Counts::default();
-            part.committed_offset = Some(part.next_offset);
+            part.committed = Some(part.position());
             part.touched = false;
             self.rebuilt.insert(*partition);
         }

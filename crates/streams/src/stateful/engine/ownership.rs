@@ -98,8 +98,8 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
 
     /// Begins with a partition as restored. Returns where to read on.
     fn install(&mut self, partition: TopicPartition, restored: Restored<S::Part>) -> anyhow::Result<i64> {
-        let next_offset = match restored.next_offset {
-            Some(offset) => offset,
+        let next_offset = match restored.committed {
+            Some(committed) => committed.offset,
             None => self.world.start_of(&partition)?,
         };
         let rebuilding = !restored.leftovers.is_empty();
@@ -110,7 +110,8 @@ impl<S: Stage, W: World> Engine<'_, S, W> {
         let part = Part {
             state: restored.state,
             next_offset,
-            committed_offset: restored.next_offset,
+            committed: restored.committed,
+            ended: restored.committed.is_some_and(|committed| committed.ended),
             counts: restored.counts,
             uncommitted: Counts::default(),
             past: restored.past,

@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
-
-use super::{Failure, Input, Pending, Replay, World};
+use super::{Committed, Failure, Input, Pending, Position, Replay, World};
 use crate::admin::Admin;
-use crate::config::{GroupProtocol, KafkaConfig};
+use crate::config::KafkaConfig;
 use crate::consumer::{Consumer, ConsumerOptions, Polled, TopicPartition};
 use crate::env::Env;
 use crate::error::Result;
 use crate::native::membership::Membership;
 use crate::reader::Reader;
-use crate::stateful::transaction::Transactions;
+use crate::stateful::transaction::{ENDED, Transactions};
 use crate::stateful::{Settings, marks, surroundings};
 
 pub(in crate::stateful) struct Kafka<'a> {
@@ -27,11 +25,6 @@ pub(in crate::stateful) struct Kafka<'a> {
 
 impl<'a> Kafka<'a> {
     pub fn connect(env: &'a Env, kafka: &'a KafkaConfig, settings: &Settings) -> anyhow::Result<(Self, Input)> {
-        if kafka.group_protocol == GroupProtocol::Consumer {
-            bail!(
-                "kafka.group_protocol consumer is not for stages with state: their transactions need the classic one"
-            );
-        }
         let admin = Admin::new(env, kafka)?;
         let input = surroundings::look_around(env, &admin, settings)?;
         if let Some(found) = marks::partitions(env, kafka, settings)? {
@@ -91,7 +84,7 @@ impl World for Kafka<'_> {
         self.consumer.resume(&partitions)
     }
 
-    fn membership(&self) -> Option<Arc<Membership>> {
+    fn membership(&mut self) -> Option<Arc<Membership>> {
         self.consumer.membership()
     }
 
@@ -103,8 +96,10 @@ impl World for Kafka<'_> {
         self.consumer.has_event()
     }
 
-    fn committed(&self, partitions: &[TopicPartition], limit: Duration) -> Result<Vec<Option<i64>>> {
-        self.consumer.committed_within(partitions, limit)
+    fn committed(&self, partitions: &[TopicPartition], limit: Duration) -> Result<Vec<Option<Committed>>> {
+        let found = self.consumer.committed_with(partitions, limit)?.into_iter();
+        let committed = |(offset, note): (i64, String)| Committed { offset, ended: note == ENDED };
+        Ok(found.map(|found| found.map(committed)).collect())
     }
 
     fn start_of(&self, partition: &TopicPartition) -> Result<i64> {
@@ -132,8 +127,8 @@ impl World for Kafka<'_> {
         Reader::new(self.env, self.kafka, name)
     }
 
-    fn commit(&self, pending: &Pending, offsets: &[(&str, i32, i64)], membership: &Membership) -> Result<(), Failure> {
-        self.transactions.commit(pending, offsets, membership)
+    fn commit(&self, pending: &Pending, positions: &[Position<'_>], membership: &Membership) -> Result<(), Failure> {
+        self.transactions.commit(pending, positions, membership)
     }
 
     fn is_fenced(&self) -> bool {

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use streams::Outgoing;
 use streams::stateful::{self, Settings};
-use streams::{KafkaConfig, Outgoing};
-use testkit::{eventually, signal};
+use testkit::{Brokers, eventually, set_session, signal};
 
 use super::sum::Sum;
 use super::{Running, Topics, assert_exactly_once};
-use crate::kit::{Kit, LONG, env, numbers};
+use crate::kit::{Kit, LONG, env, numbers, session_ms};
 
 /// Sends numbers, a few thousand a second, until it is stopped.
 pub struct Feeder {
@@ -55,9 +55,8 @@ fn child() {
     let [brokers, session_ms, group, input, changelog, output, dead_letters, process] = words[..] else {
         panic!("{text}")
     };
-    let mut kafka = KafkaConfig { brokers: brokers.to_owned(), ..KafkaConfig::default() };
-    kafka.librdkafka.insert("session.timeout.ms".to_owned(), session_ms.to_owned());
-    kafka.librdkafka.insert("heartbeat.interval.ms".to_owned(), "200".to_owned());
+    let mut kafka = Brokers::at(brokers).config();
+    set_session(&mut kafka, session_ms.parse().unwrap());
     let settings = Settings {
         outputs: vec![output.to_owned()],
         dead_letters: dead_letters.to_owned(),
@@ -71,8 +70,8 @@ fn child() {
 
 fn spawn(kit: &Kit, topics: &Topics, process: &str) -> Child {
     let Topics { input, changelog, output, dead_letters, group } = topics;
-    let session_ms = &kit.kafka.librdkafka["session.timeout.ms"];
-    let stage: [&str; 8] = [&kit.brokers.addr, session_ms, group, input, changelog, output, dead_letters, process];
+    let session_ms = session_ms(kit.brokers.is_embedded()).to_string();
+    let stage: [&str; 8] = [&kit.brokers.addr, &session_ms, group, input, changelog, output, dead_letters, process];
     Command::new(std::env::current_exe().unwrap())
         .args(["stateful::kills::child", "--exact"])
         .env("FINFLOW_TEST_STAGE", stage.join(" "))

@@ -1,7 +1,7 @@
 //! Where state and position do not belong together the stage stops and says what to do, and writes nothing.
 
 use streams::stateful::{self, Settings};
-use streams::{Consumer, ConsumerOptions, GroupProtocol, TopicPartition};
+use streams::{Consumer, ConsumerOptions, TopicPartition};
 
 use super::sum::Sum;
 use super::{Topics, assert_exactly_once, drain};
@@ -94,15 +94,6 @@ fn state_of_another_layout() {
     let mut stage = Sum { layout: 2, ..Sum::new(&topics.output) };
     let error = stateful::run(&env, &kit.kafka, &topics.settings("1"), &mut stage).unwrap_err();
     assert!(format!("{error:#}").contains("has the form 1.1, this program reads 1.2"), "{error:#}");
-}
-
-#[test]
-fn the_other_group_protocol() {
-    let mut kit = Kit::new();
-    let topics = Topics::new(&kit, 1);
-    kit.kafka.librdkafka.clear();
-    kit.kafka.group_protocol = GroupProtocol::Consumer;
-    refused(&kit, &topics, "need the classic one");
 }
 
 #[test]

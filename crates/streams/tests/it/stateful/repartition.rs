@@ -164,7 +164,7 @@ fn nobody_may_be_at_work() {
     kit.send(&topics.input, None, &numbers(0..20));
     let running = Running::start(&kit, &topics, "1");
     eventually(LONG, "all is folded", || (kit.count(&topics.output) == 20).then_some(()));
-    refusal(repartition(&kit, &topics, 4), "has 1 members: stop every process of test first");
+    refusal(repartition(&kit, &topics, 4), "has members: stop every process of test first");
     running.stop();
     repartition(&kit, &topics, 4).unwrap();
     kit.send(&topics.input, None, &numbers(20..60));

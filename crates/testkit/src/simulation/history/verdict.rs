@@ -23,7 +23,7 @@ impl<S> History<S> {
             let changelog = &ended.topics[&self.settings.changelog][partition];
             let last = changelog.iter().rev().find(|record| record.key.as_deref() == Some(META_KEY));
             let mark = last.map(|record| mark(record.value.as_deref().unwrap_or_default()));
-            let committed = cluster.offsets.get(&n).copied();
+            let committed = cluster.offsets.get(&n).map(|committed| committed.offset);
             if committed != mark.map(|(offset, _)| offset) {
                 return Err(format!("partition {n} is committed up to {committed:?}, its state says {mark:?}"));
             }
