@@ -176,6 +176,31 @@ fn two_that_end_with_the_input_leave_nothing_of_it() {
     assert_exactly_once(&kit, &topics);
 }
 
+/// A process that is killed has committed what it folded, and not said what is only said at the end: who stops at the end does.
+#[test]
+fn who_stops_at_the_end_says_what_others_have_not() {
+    let kit = Kit::new();
+    let topics = Topics::new(&kit, 4);
+    let shows = |running: &Running, line: &str| running.env.metrics.render().contains(line).then_some(());
+    let (first, heir) = (Running::start(&kit, &topics, "1"), Running::start(&kit, &topics, "2"));
+    let half = "consumer_assigned_partitions 2\n";
+    eventually(LONG, "both have half", || shows(&first, half).and(shows(&heir, half)));
+    kit.send(&topics.input, None, &numbers(0..1_000));
+    eventually(LONG, "all is folded", || (kit.count(&topics.output) == 1_000).then_some(()));
+    let transactions = || {
+        let text = heir.env.metrics.render();
+        let line = text.lines().find(|line| line.contains("transactions_total{result=\"committed\"}"));
+        line.and_then(|line| line.rsplit_once(' ')).map(|(_, count)| count.to_owned())
+    };
+    let before = transactions();
+    heir.env.drain.set();
+    eventually(LONG, "the heir has ended its half", || (transactions() != before).then_some(()));
+    first.stop();
+    let ended: Vec<i32> = heir.drain().consumed.into_keys().collect();
+    let filled = kit.read(&topics.input).into_iter().filter(|(_, records)| !records.is_empty());
+    assert_eq!(ended, filled.map(|(partition, _)| partition).collect::<Vec<_>>());
+}
+
 #[test]
 fn an_empty_input_is_drained_at_once() {
     let kit = Kit::new();
