@@ -60,9 +60,9 @@ takes() {
   for stage; do before[$stage]=$(metric "$stage" process_cpu_seconds_total | awk '{sum += $2} END {print sum}'); done
   sleep "$length"
   for stage; do
-    metric "$stage" process_cpu_seconds_total | awk -v before="${before[$stage]}" -v length="$length" -v stage="$stage" \
+    metric "$stage" process_cpu_seconds_total | awk -v before="${before[$stage]}" -v over="$length" -v stage="$stage" \
       -v bytes="$(total "$stage" process_resident_memory_bytes)" \
-      '{sum += $2} END {printf "%s %d m, %d MiB; ", stage, (sum - before) * 1000 / length, bytes / 1048576}'
+      '{sum += $2} END {printf "%s %d m, %d MiB; ", stage, (sum - before) * 1000 / over, bytes / 1048576}'
   done
 }
 
