@@ -101,6 +101,20 @@
 {{- end }}
 {{- end -}}
 
+{{/* Where the environment of a stage's pods, and of its jobs, comes from besides `env`. dict "root" $ "stage" stage */}}
+{{- define "finflow.envFrom" -}}
+{{- $full := include "finflow.fullname" .root }}
+{{- if and (eq .stage.service "store") .root.Values.local.s3.enabled }}
+- secretRef: {name: {{ $full }}-s3}
+{{- end }}
+{{- if .stage.secretEnv }}
+- secretRef: {name: {{ $full }}-{{ .stage.name }}}
+{{- end }}
+{{- with .stage.envFrom }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{- define "finflow.mounts" -}}
 - {name: config, mountPath: /config, readOnly: true}
 - {name: tmp, mountPath: /tmp}
