@@ -49,7 +49,8 @@ acl() { # --add|--remove user type name pattern operation
     die "$(cat "$work/acls.out")"
 }
 
-admin_port() { case $1 in ingest) echo 19390 ;; aggregate) echo 19391 ;; alert) echo 19392 ;; store) echo 19393 ;; logger) echo 19394 ;; gateway) echo 19395 ;; esac; }
+# Away from the ports of Kafka: its listeners are at 0, 100, 200 and 300 behind KAFKA_PORT.
+admin_port() { case $1 in ingest) echo 19490 ;; aggregate) echo 19491 ;; alert) echo 19492 ;; store) echo 19493 ;; logger) echo 19494 ;; gateway) echo 19495 ;; esac; }
 settings() { # stage
   cat >"$work/$1.yaml" <<YAML
 admin: 127.0.0.1:$(admin_port "$1")
@@ -66,7 +67,7 @@ YAML
     alert) echo 'rules: [{name: any, symbols: "*", window: 1s, metric: change_pct, above: 0}]' ;;
     store) echo "s3: {endpoint: 'http://127.0.0.1:${MINIO_PORT:-19000}'}"; echo 'rotate: {interval: 1s, rows: 1000}' ;;
     logger) echo 'lines_per_second: 0'; echo 'commit_interval: 1s' ;;
-    gateway) echo 'http: 127.0.0.1:19380' ;;
+    gateway) echo 'http: 127.0.0.1:19480' ;;
   esac >>"$work/$1.yaml"
 }
 start() { # stage
@@ -103,7 +104,7 @@ works() { # stage
     logger) (($(value logger 'finflow_logger_records_total{outcome="seen"}') > 0)) && (($(value logger 'finflow_logger_consumer_commits_total{result="ok"}') > 0)) ;;
     gateway) (($(value gateway 'finflow_gateway_records_total{role="events"}') > 0)) && (($(value gateway 'finflow_gateway_records_total{role="metrics"}') > 0)) &&
       (($(value gateway 'finflow_gateway_records_total{role="alerts"}') > 0)) && (($(value gateway 'finflow_gateway_records_total{role="dead_letters"}') > 0)) &&
-      curl -fsS http://127.0.0.1:19380/v1/health/pipeline | grep -q '"stage":"aggregate","group":"finflow-aggregate"[^}]*"lag":[0-9]' ;;
+      curl -fsS http://127.0.0.1:19480/v1/health/pipeline | grep -q '"stage":"aggregate","group":"finflow-aggregate"[^}]*"lag":[0-9]' ;;
   esac
 }
 within() { # seconds command ...
