@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use harness::{Clock, Context, Drain, Shutdown};
 use market::{Event, Gap, GapCause};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -33,10 +34,10 @@ use crate::skew::Skew;
 use crate::sources::Bad;
 use crate::venues::{Acknowledgement, Continuity, Heard, Limits};
 
-/// Frames that wait for the line: it waits for nobody, so they are few.
-const FRAMES: usize = 4_096;
+/// What may wait for the line, frames by the batch: it waits for nobody, so it is little.
+const TELLS: usize = 4_096 / socket::AT_ONCE;
 /// Of these so many are taken at once: what is looked at after each turn is looked at less often where much comes.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 8;
 /// The longest between two looks for symbols from which nothing comes.
 const LOOK_EVERY_NS: i64 = 100_000_000;
 /// Pages of the past that wait for the line. Whoever fetches them waits for it.
@@ -105,6 +106,8 @@ pub struct Line {
     skew: Skew,
     out: Vec<Output>,
     judged: Vec<Judged>,
+    /// What the queue is given next.
+    found: Vec<Entry>,
 }
 
 impl Line {
@@ -142,7 +145,7 @@ impl Line {
         });
         // Told apart from those of any other line and process.
         let session = ctx.clock.now_ns().unsigned_abs() + u64::from(first.bytes().fold(0u8, u8::wrapping_add));
-        let (tells, told) = mpsc::channel(FRAMES);
+        let (tells, told) = mpsc::channel(TELLS);
         let (fetches, fetched) = mpsc::channel(PAGES);
         Line {
             feed: share,
@@ -183,6 +186,7 @@ impl Line {
             skew: Skew::default(),
             out: Vec::new(),
             judged: Vec::new(),
+            found: Vec::new(),
         }
     }
 
@@ -208,8 +212,8 @@ impl Line {
         }
         // What has been read is not lost to the stop.
         while let Ok((link, told)) = self.told.try_recv() {
-            if let Told::Frame(frame) = told {
-                self.frame(link, &frame);
+            if let Told::Frames(frames) = told {
+                self.frames(link, &frames);
             }
         }
         // Nobody will answer any more.
@@ -218,6 +222,7 @@ impl Line {
         self.record(now, 0, "end", b"");
         self.coverage.close(now, &mut gaps);
         self.say(gaps);
+        self.hand_over();
         if let Some(mut recorder) = self.recorder.take() {
             tokio::task::spawn_blocking(move || recorder.finish()).await.ok();
         }
@@ -243,6 +248,7 @@ impl Line {
             self.record(now, 0, "tick", b"");
         }
         self.say(gaps);
+        self.hand_over();
         if let Some(recorder) = &mut self.recorder {
             recorder.look();
             if recorder.is_full() && recorder.next_part() {
@@ -285,22 +291,30 @@ impl Line {
                 self.input(Input::Closed(link));
             }
             Told::Alive => self.input(Input::Alive(link)),
-            Told::Frame(frame) => self.frame(link, &frame),
+            Told::Frames(frames) => self.frames(link, &frames),
         }
     }
 
-    fn frame(&mut self, link: LinkId, frame: &[u8]) {
+    /// What came together was received together: the clocks are looked at once, and the queue is locked once.
+    fn frames(&mut self, link: LinkId, frames: &[Bytes]) {
+        let (now, elapsed) = (self.clock.now_ns(), self.began.elapsed());
+        for frame in frames {
+            self.frame(link, frame, now, elapsed);
+        }
+        self.hand_over();
+    }
+
+    fn frame(&mut self, link: LinkId, frame: &[u8], now: i64, elapsed: Duration) {
         // Of a link that was given up. Where there are ids they tell what is new; elsewhere what it held is in the gap.
-        if !self.orders.contains_key(&link) && self.continuity != Continuity::Ids {
+        if self.continuity != Continuity::Ids && !self.orders.contains_key(&link) {
             return;
         }
-        let now = self.clock.now_ns();
+        self.metrics.frames.inc();
         let mut heard = std::mem::take(&mut self.heard);
         heard.clear();
         let read = self.machine.venue().decode(frame, now, &mut heard);
-        self.metrics.frames.inc();
         let luck = fastrand::f64();
-        self.machine.handle(Input::Frame(link, &heard.said, heard.sequence), self.began.elapsed(), luck, &mut self.out);
+        self.machine.handle(Input::Frame(link, &heard.said, heard.sequence), elapsed, luck, &mut self.out);
         // What was lost was lost before what this frame holds.
         if self.out.contains(&Output::Missed(link)) {
             for name in self.machine.served_by(link) {
@@ -331,7 +345,7 @@ impl Line {
         self.act();
     }
 
-    /// Puts what was judged into the queue. Answers how many events there were.
+    /// Puts in what was judged. Answers how many events there were.
     fn pass_on(&mut self) -> u64 {
         let (mut all, mut events) = (std::mem::take(&mut self.judged), 0);
         for judged in all.drain(..) {
@@ -382,8 +396,13 @@ impl Line {
 
     fn put(&mut self, item: Item) {
         self.position.line += 1;
-        let dropped = self.queue.put(Entry { feed: self.feed, position: self.position, item });
-        if dropped > 0 {
+        self.found.push(Entry { feed: self.feed, position: self.position, item });
+    }
+
+    /// Puts what was found into the queue. Whoever puts something in calls it before anything is waited for.
+    fn hand_over(&mut self) {
+        if !self.found.is_empty() {
+            let dropped = self.queue.put(self.found.drain(..));
             self.metrics.dropped.inc_by(dropped);
         }
     }
@@ -395,8 +414,10 @@ impl Line {
 
     /// Does what the machine has said.
     fn act(&mut self) {
+        if self.out.is_empty() {
+            return;
+        }
         let now = self.clock.now_ns();
-        let changed = !self.out.is_empty();
         for out in std::mem::take(&mut self.out) {
             match out {
                 Output::Open(link) => {
@@ -424,13 +445,11 @@ impl Line {
                 Output::Stopped(reason) => tracing::error!(feed = self.name, reason, "the feed has stopped"),
             }
         }
-        if changed {
-            let unserved = i64::try_from(self.machine.unserved()).unwrap_or(i64::MAX);
-            // A feed may have several lines.
-            self.metrics.unserved.add(unserved - self.unserved);
-            self.unserved = unserved;
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = self.machine.trouble();
-        }
+        let unserved = i64::try_from(self.machine.unserved()).unwrap_or(i64::MAX);
+        // A feed may have several lines.
+        self.metrics.unserved.add(unserved - self.unserved);
+        self.unserved = unserved;
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = self.machine.trouble();
     }
 
     fn order(&mut self, link: LinkId, order: Order) {

@@ -200,7 +200,7 @@ impl<'a> Probe<'a> {
                 self.turn(Input::Closed(link), tell)
             }
             Told::Alive => self.turn(Input::Alive(link), tell),
-            Told::Frame(frame) => self.frame(link, &frame, tell),
+            Told::Frames(frames) => frames.iter().try_for_each(|frame| self.frame(link, frame, tell)),
         }
     }
 

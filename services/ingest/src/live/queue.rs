@@ -82,16 +82,20 @@ impl Queue {
         state.bytes + bytes <= most
     }
 
-    /// Never waits. Answers how many events were dropped instead.
-    pub fn put(&self, entry: Entry) -> u64 {
+    /// Never waits for room. Answers how many events were dropped instead.
+    pub fn put(&self, entries: impl IntoIterator<Item = Entry>) -> u64 {
         let mut state = self.lock();
-        if !self.fits(&state, &entry) {
-            state.losses.note(&entry);
-            return 1;
+        let mut dropped = 0;
+        for entry in entries {
+            if self.fits(&state, &entry) {
+                self.settle(&mut state);
+                self.add(&mut state, entry);
+            } else {
+                state.losses.note(&entry);
+                dropped += 1;
+            }
         }
-        self.settle(&mut state);
-        self.add(&mut state, entry);
-        0
+        dropped
     }
 
     /// Takes it if there is room in memory, or nothing else waits; else gives it back, and nothing is lost.

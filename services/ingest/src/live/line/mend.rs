@@ -56,5 +56,6 @@ impl Line {
         if let Some((page, bad)) = fetched.bad {
             self.bad(&page, bad);
         }
+        self.hand_over();
     }
 }

@@ -80,7 +80,7 @@ fn more_than_memory_holds_goes_to_disk_and_comes_back_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let (queue, failed) = (Queue::new(64 * 1024, folder(&dir, u64::MAX)), counter());
     for id in 0..5_000 {
-        assert_eq!(queue.put(trade(id)), 0, "{id}");
+        assert_eq!(queue.put([trade(id)]), 0, "{id}");
         if queue.may_spill(&queue.lock()) {
             assert!(queue.spill_once(&failed));
         }
@@ -101,7 +101,7 @@ fn beyond_the_limit_of_the_disk_it_is_dropped_and_said() {
     let (queue, failed) = (Queue::new(64 * 1024, folder(&dir, 20_000)), counter());
     let mut dropped = 0;
     for id in 0..5_000 {
-        dropped += queue.put(trade(id));
+        dropped += queue.put([trade(id)]);
         if queue.may_spill(&queue.lock()) {
             assert!(queue.spill_once(&failed));
         }
@@ -111,7 +111,7 @@ fn beyond_the_limit_of_the_disk_it_is_dropped_and_said() {
     while !queue.lock().is_empty() || !queue.lock().losses.is_empty() {
         taken(&queue, &mut out);
     }
-    assert_eq!(queue.put(trade(5_000)), 0, "there is room again");
+    assert_eq!(queue.put([trade(5_000)]), 0, "there is room again");
     taken(&queue, &mut out);
     let kept = 5_000 - dropped;
     let expected: Vec<Out> = (0..kept).map(Out::Trade).chain([Out::Gap(kept, 4_999), Out::Trade(5_000)]).collect();
@@ -124,7 +124,7 @@ fn what_the_disk_loses_is_said_and_the_rest_goes_on() {
     let (queue, failed) = (Queue::new(64 * 1024, folder(&dir, u64::MAX)), counter());
     let mut id = 0;
     while files(&dir).len() < 3 {
-        queue.put(trade(id));
+        queue.put([trade(id)]);
         id += 1;
         if queue.may_spill(&queue.lock()) {
             queue.spill_once(&failed);
@@ -152,7 +152,7 @@ fn what_the_disk_loses_is_said_and_the_rest_goes_on() {
     std::fs::remove_dir_all(dir.path()).unwrap();
     let from = id;
     while !queue.may_spill(&queue.lock()) {
-        queue.put(trade(id));
+        queue.put([trade(id)]);
         id += 1;
     }
     assert!(!queue.spill_once(&failed));
@@ -166,7 +166,7 @@ fn what_the_disk_loses_is_said_and_the_rest_goes_on() {
     assert!(first > from && last > first);
     let there = (from..first).map(Out::Trade).chain([Out::Gap(first, last)]).chain((last + 1..id).map(Out::Trade));
     assert_eq!(out, there.collect::<Vec<_>>(), "what was in memory is there, and the gap in its place");
-    assert_eq!(queue.put(trade(id)), 0, "and it goes on in memory");
+    assert_eq!(queue.put([trade(id)]), 0, "and it goes on in memory");
 }
 
 #[test]
@@ -196,7 +196,8 @@ proptest! {
         let (failed, mut out, mut id) = (counter(), Vec::new(), 0);
         for (what, count) in steps {
             match what {
-                0..=4 => for _ in 0..count { queue.put(trade(id)); id += 1; },
+                0..=2 => for _ in 0..count { queue.put([trade(id)]); id += 1; },
+                3..=4 => { queue.put((id..id + count).map(trade)); id += count; }
                 5..=6 => drop(taken(&queue, &mut out)),
                 _ => if queue.may_spill(&queue.lock()) { prop_assert!(queue.spill_once(&failed)); },
             }
