@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use harness::Context;
-use market::Event;
+use market::{Event, Kind};
 use streams::{Admin, DeadLetters, Env, Outgoing, Producer, StreamError, header};
 use tokio::sync::oneshot;
 
@@ -38,12 +38,37 @@ struct Known {
     memory: Memory,
 }
 
+/// What was written since it was last counted: to count each record for itself costs more than to encode it.
+#[derive(Default)]
+struct Turn {
+    /// By kind, in the order of all kinds.
+    events: [u64; Kind::ALL.len()],
+    /// By partition.
+    produced: Vec<u64>,
+    /// Event time of the latest.
+    last: Option<i64>,
+}
+
+impl Turn {
+    fn note(&mut self, event: &Event, partition: i32) {
+        if let Some(at) = Kind::ALL.iter().position(|kind| *kind == event.kind()) {
+            self.events[at] += 1;
+        }
+        if let Some(count) = usize::try_from(partition).ok().and_then(|at| self.produced.get_mut(at)) {
+            *count += 1;
+        }
+        self.last = event.event_time().or(self.last);
+    }
+}
+
 pub struct Pipeline {
     ctx: Context<Config>,
     env: Env,
     admin: Admin,
     places: Places,
     shares: Vec<Named>,
+    /// What the headers of each share's records say of it.
+    origins: Vec<(FeedId, String)>,
     queue: Arc<Queue>,
     board: Arc<Board>,
     gate: Arc<Gate>,
@@ -53,6 +78,7 @@ pub struct Pipeline {
     /// Shares whose last record has been written.
     ending: Vec<(usize, oneshot::Sender<()>)>,
     written: u64,
+    turn: Turn,
     /// What `written` was at the last checkpoint.
     checkpointed: Option<u64>,
     summary: Summary,
@@ -85,12 +111,15 @@ impl Pipeline {
         let writer = Writer::new(producer, dead_letters, &places.output, i32::try_from(partitions).unwrap_or(i32::MAX));
         let (written, checkpointed, summary) = (0, None, Summary::default());
         let known = shares.iter().map(|_| None).collect();
+        let origins = shares.iter().map(|feed| (FeedId::live(&feed.name), feed.label())).collect();
+        let turn = Turn { produced: vec![0; partitions], ..Turn::default() };
         Ok(Some(Pipeline {
             ctx,
             env,
             admin,
             places,
             shares,
+            origins,
             queue,
             board,
             gate,
@@ -99,6 +128,7 @@ impl Pipeline {
             known,
             ending: Vec::new(),
             written,
+            turn,
             checkpointed,
             summary,
         }))
@@ -127,9 +157,9 @@ impl Pipeline {
         let mut batch = VecDeque::new();
         while self.queue.take(&mut batch, TURN) {
             self.env.beat();
-            for entry in batch.drain(..) {
-                self.write(entry)?;
-            }
+            let written = batch.drain(..).try_for_each(|entry| self.write(entry));
+            self.count();
+            written?;
             self.writer.producer.poll()?;
             self.writer.end_batch();
             let (bytes, spilled) = self.queue.bytes();
@@ -153,40 +183,46 @@ impl Pipeline {
             return Ok(());
         }
         let Some(known) = &mut self.known[entry.feed] else { return Ok(()) };
-        let feed = &self.shares[entry.feed];
-        let (id, label) = (FeedId::live(&feed.name), feed.label());
-        let origin = Origin { feed: &id, label: &label, position: entry.position };
-        match entry.item {
+        let (feed, label) = &self.origins[entry.feed];
+        let origin = Origin { feed, label, position: entry.position };
+        self.written += 1;
+        let (text, bad) = match entry.item {
             Item::Event(event) => {
                 let partition = self.writer.partition_of(&event);
                 match self.writer.event(&event, partition, origin)? {
                     Ok(()) => {
                         known.memory.fold(&event);
-                        self.count(&event, partition);
+                        self.turn.note(&event, partition);
+                        return Ok(());
                     }
                     Err(bad) => {
                         let mut text = Vec::new();
                         event.encode(&mut text);
                         self.metrics.of(entry.feed).invalid(bad.reason);
-                        self.bad(&text, &bad, entry.feed, origin)?;
+                        (text, bad)
                     }
                 }
             }
             Item::Bad(text, bad) => {
                 known.memory.fold_bad(&text);
-                self.bad(&text, &bad, entry.feed, origin)?;
+                (text, bad)
             }
-            Item::Used { symbol, id, time } => known.memory.used(&symbol, id, time),
-            Item::Mark(_) => {}
-        }
-        self.written += 1;
-        Ok(())
+            Item::Used { symbol, id, time } => {
+                known.memory.used(&symbol, id, time);
+                return Ok(());
+            }
+            Item::Mark(_) => return Ok(()),
+        };
+        *self.summary.invalid.entry(bad.reason.to_owned()).or_default() += 1;
+        self.summary.dead_lettered += 1;
+        // Without its key, which some venues want in the address.
+        self.writer.bad(&text, &bad, &self.shares[entry.feed].address, origin)
     }
 
     /// Waits until it is known whose the share is. `false`: somebody else's.
     fn may_write(&self, share: usize) -> streams::Result<bool> {
         let Some(known) = &self.known[share] else { return Ok(false) };
-        let began = Instant::now();
+        let mut waits: Option<Instant> = None;
         loop {
             // In this order: what is lost is shut before the gate opens again.
             let is_open = self.gate.is_open();
@@ -198,7 +234,8 @@ impl Pipeline {
             }
             self.env.beat();
             self.writer.producer.poll()?;
-            if self.env.shutdown.is_set() && began.elapsed() > FLUSH {
+            let since = *waits.get_or_insert_with(Instant::now);
+            if self.env.shutdown.is_set() && since.elapsed() > FLUSH {
                 return Err(StreamError::Stopped("waiting for Kafka, with records of live feeds unwritten".to_owned()));
             }
             std::thread::sleep(WAIT);
@@ -246,21 +283,24 @@ impl Pipeline {
         Ok(())
     }
 
-    fn bad(&mut self, text: &[u8], bad: &crate::sources::Bad, feed: usize, origin: Origin<'_>) -> streams::Result<()> {
-        *self.summary.invalid.entry(bad.reason.to_owned()).or_default() += 1;
-        self.summary.dead_lettered += 1;
-        // Without its key, which some venues want in the address.
-        self.writer.bad(text, bad, &self.shares[feed].address, origin)
-    }
-
-    fn count(&mut self, event: &Event, partition: i32) {
-        self.metrics.event(event, self.env.clock.now_ns());
-        let kind = event.kind().as_str();
-        match self.summary.events.get_mut(kind) {
-            Some(count) => *count += 1,
-            None => drop(self.summary.events.insert(kind.to_owned(), 1)),
+    /// What this turn has written.
+    fn count(&mut self) {
+        for (kind, count) in Kind::ALL.iter().zip(&mut self.turn.events) {
+            let count = std::mem::take(count);
+            if count > 0 {
+                self.metrics.events(*kind, count);
+                *self.summary.events.entry(kind.as_str().to_owned()).or_default() += count;
+            }
         }
-        *self.summary.produced.entry(partition).or_default() += 1;
+        for (partition, count) in (0..).zip(&mut self.turn.produced) {
+            let count = std::mem::take(count);
+            if count > 0 {
+                *self.summary.produced.entry(partition).or_default() += count;
+            }
+        }
+        if let Some(at) = self.turn.last.take() {
+            self.metrics.age(self.env.clock.now_ns().saturating_sub(at));
+        }
     }
 
     /// Of all shares that are ours; clean where nothing of them is on its way any more. `false` if Kafka did not answer in time, or

@@ -2,7 +2,7 @@
 
 use harness::Registry;
 use harness::prom::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
-use market::{Event, GapCause, Kind};
+use market::{GapCause, Kind};
 
 use super::reasons;
 use crate::sources::IGNORED;
@@ -234,13 +234,16 @@ impl Metrics {
         }
     }
 
-    pub fn event(&self, event: &Event, now: i64) {
-        if let Some(at) = Kind::ALL.iter().position(|kind| *kind == event.kind()) {
-            self.events[at].inc();
+    /// So many of this kind have been written.
+    pub fn events(&self, kind: Kind, count: u64) {
+        if let Some(at) = Kind::ALL.iter().position(|known| *known == kind) {
+            self.events[at].inc_by(count);
         }
-        if let Some(at) = event.event_time() {
-            self.lag.set(now.saturating_sub(at) as f64 / 1e9);
-        }
+    }
+
+    /// How old the latest of them was.
+    pub fn age(&self, age_ns: i64) {
+        self.lag.set(age_ns as f64 / 1e9);
     }
 }
 
