@@ -61,6 +61,10 @@ impl FeedId {
         FeedId(format!("live-{}", name.replace(':', "_")))
     }
 
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Key of the feed's checkpoint.
     pub fn key(&self) -> String {
         format!("{KEY_PREFIX}{self}")
