@@ -132,7 +132,20 @@ impl Producer {
         self.send_with(out, native_headers(out.headers))
     }
 
+    /// As [`Producer::send`], for who sends many at once and then calls [`Producer::poll`]: to look for acknowledgements after each
+    /// record costs a quarter of what it costs to queue it.
+    pub fn send_next(&self, out: &Outgoing<'_>) -> Result<()> {
+        self.queue(out, native_headers(out.headers))
+    }
+
     pub(crate) fn send_with(&self, out: &Outgoing<'_>, headers: Option<OwnedHeaders>) -> Result<()> {
+        self.queue(out, headers)?;
+        // A poll serves one event: with fewer of them than records acknowledgements would pile up.
+        self.inner.poll(Duration::ZERO);
+        Ok(())
+    }
+
+    fn queue(&self, out: &Outgoing<'_>, headers: Option<OwnedHeaders>) -> Result<()> {
         let mut record = BaseRecord::to(out.topic);
         record.partition = out.partition;
         record.key = out.key;
@@ -142,11 +155,7 @@ impl Producer {
         loop {
             self.failure()?;
             match self.inner.send(record) {
-                Ok(()) => {
-                    // A poll serves one event: with fewer of them than records acknowledgements would pile up.
-                    self.inner.poll(Duration::ZERO);
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
                     record = back;
                     let since = *waiting.get_or_insert_with(Instant::now);
@@ -165,10 +174,17 @@ impl Producer {
         }
     }
 
-    /// Serves acknowledgements. Call it now and then while nothing is sent.
+    /// Serves the acknowledgements that are there. Call it now and then while nothing is sent.
     pub fn poll(&self) -> Result<()> {
-        self.inner.poll(Duration::ZERO);
-        self.failure()
+        // One call serves one event, which may be of many records, or of one.
+        loop {
+            let before = self.acked();
+            self.inner.poll(Duration::ZERO);
+            self.failure()?;
+            if self.acked() == before {
+                return Ok(());
+            }
+        }
     }
 
     /// Waits until everything queued is acknowledged. [`StreamError::Retry`] after `timeout`: call it again.

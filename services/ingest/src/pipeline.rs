@@ -187,7 +187,6 @@ impl Replay {
         let mut left = due - now;
         while left > 0 {
             self.housekeep()?;
-            self.writer.producer.poll()?;
             let nap = NAP.min(Duration::from_nanos(left.unsigned_abs()));
             if self.env.shutdown.wait_timeout(nap) {
                 return Ok(false);
@@ -307,6 +306,7 @@ impl Replay {
 
     pub(crate) fn housekeep(&mut self) -> streams::Result<()> {
         self.show();
+        self.writer.producer.poll()?;
         self.writer.end_batch();
         if Instant::now() >= self.checkpoint_due {
             self.checkpoint(false)?;

@@ -63,7 +63,7 @@ impl Writer {
     }
 
     /// Queues an event. Blocks while the producer's queue is full. The inner error is the event's own fault: it cannot
-    /// be a record.
+    /// be a record. Acknowledgements are for the caller to serve, after some hundreds of them.
     pub fn event(&mut self, event: &Event, partition: i32, origin: Origin<'_>) -> streams::Result<Result<(), Bad>> {
         // A heartbeat of a whole connection has no symbol, and so no key.
         let key = event.symbol();
@@ -94,7 +94,7 @@ impl Writer {
             (header::TRACEPARENT, self.trace.as_bytes()),
         ];
         let used = if self.trace.is_empty() { 5 } else { 6 };
-        self.producer.send(&Outgoing {
+        self.producer.send_next(&Outgoing {
             topic: &self.output,
             partition: Some(partition),
             key: key.map(str::as_bytes),
