@@ -92,7 +92,7 @@ impl Floor {
             .set("bootstrap.servers", brokers)
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            .set("compression.type", "lz4")
+            .set("compression.type", "snappy")
             .set("linger.ms", "5")
             .set("queue.buffering.max.kbytes", "32768")
             .set("message.timeout.ms", "0")
