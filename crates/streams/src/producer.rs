@@ -18,6 +18,9 @@ use crate::error::{Result, StreamError};
 use crate::logs::Logs;
 use crate::native::tokens::Kept;
 
+/// How long to wait before a full queue is looked at again.
+const FULL: Duration = Duration::from_millis(10);
+
 /// What to send. `partition: None` lets the key decide, as Java's producers do.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Outgoing<'a> {
@@ -163,7 +166,8 @@ impl Producer {
                         return Err(StreamError::Stopped("waiting for room in the producer's queue".to_owned()));
                     }
                     self.env.beat();
-                    self.inner.poll(Duration::from_millis(100));
+                    // All of it passes, also where there is room before.
+                    self.inner.poll(FULL);
                 }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => {
                     let bytes = out.value.map_or(0, <[u8]>::len) + out.key.map_or(0, <[u8]>::len);

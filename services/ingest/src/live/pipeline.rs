@@ -29,6 +29,9 @@ use crate::writer::{Origin, Writer};
 const FLUSH: Duration = Duration::from_secs(10);
 const TURN: Duration = Duration::from_millis(50);
 const WAIT: Duration = Duration::from_millis(10);
+/// Records that librdkafka has at once. The rest waits in our queue, of which each trade is touched once: a record in there lies in eight
+/// pieces, which a long queue has long pushed out of the processor's caches. And what it has may be written even after its share is lost.
+const IN_FLIGHT: &str = "20000";
 
 /// A share that this process reads.
 struct Known {
@@ -105,7 +108,10 @@ impl Pipeline {
             Err(StreamError::Stopped(_)) => return Ok(None),
             Err(error) => return Err(error).context("look at the topics of the live feeds"),
         };
-        let producer = Producer::new(&env, &gapless(&kafka)).context("create the producer")?;
+        let mut kafka = gapless(&kafka);
+        let most = kafka.librdkafka.entry("queue.buffering.max.messages".to_owned());
+        most.or_insert_with(|| IN_FLIGHT.to_owned());
+        let producer = Producer::new(&env, &kafka).context("create the producer")?;
         producer.announce(&[&places.output, &places.dead_letters]);
         let dead_letters = DeadLetters::new(&env, &producer, &observe::reasons()).to_topic(&places.dead_letters);
         let writer = Writer::new(producer, dead_letters, &places.output, i32::try_from(partitions).unwrap_or(i32::MAX));
