@@ -84,7 +84,7 @@ pub enum Output {
     Close(LinkId),
     /// The symbol is served from now on.
     Covered(String),
-    /// It is not any more.
+    /// It is not any more; or it was asked for on a link that has ended, which may have served it before it was acknowledged.
     Uncovered(String),
     /// Messages of this link were lost, whatever they were.
     Missed(LinkId),
@@ -160,10 +160,10 @@ impl Connection {
         self.stopped.is_some()
     }
 
-    /// Symbols, by the venue's own names, that the link serves.
-    pub fn served_by(&self, link: LinkId) -> Vec<String> {
+    /// Symbols, by the venue's own names, of which something may have come on the link.
+    pub fn asked_on(&self, link: LinkId) -> Vec<String> {
         let link = self.links.iter().find(|known| known.id == link);
-        link.into_iter().flat_map(Link::granted).map(str::to_owned).collect()
+        link.into_iter().flat_map(Link::asked).map(str::to_owned).collect()
     }
 
     /// Why not everything is as it should be; `None` if every symbol is served.
@@ -337,12 +337,21 @@ impl Connection {
         {
             let old = self.links.remove(0);
             out.push(Output::Close(old.id));
+            self.tell_unsure(&old, out);
         }
         if let [link] = &self.links[..]
             && link.is_settled()
         {
             self.backoff.well(now);
         }
+    }
+
+    /// A link is gone. What it was asked for and never acknowledged may have come all the same, as some venues serve first and
+    /// answer then; it does not any more.
+    fn tell_unsure(&self, gone: &Link, out: &mut Vec<Output>) {
+        let elsewhere = |name: &str| self.links.iter().any(|link| link.grants(name));
+        let unsure = gone.asked().filter(|name| !self.covered.contains(*name) && !elsewhere(name));
+        out.extend(unsure.map(|name| Output::Uncovered(name.to_owned())));
     }
 
     fn tell_covered(&mut self, out: &mut Vec<Output>) {
@@ -390,6 +399,7 @@ impl Connection {
         let Some(at) = self.link(id) else { return };
         let link = self.links.remove(at);
         out.push(Output::Ended(cause));
+        self.tell_unsure(&link, out);
         // The new link is under way already.
         if self.links.iter().any(|other| other.id > link.id) {
             return;
@@ -401,8 +411,9 @@ impl Connection {
     }
 
     fn stop(&mut self, reason: String, out: &mut Vec<Output>) {
-        for link in self.links.drain(..) {
+        for link in std::mem::take(&mut self.links) {
             out.push(Output::Close(link.id));
+            self.tell_unsure(&link, out);
         }
         self.tell_covered(out);
         out.push(Output::Stopped(reason.clone()));

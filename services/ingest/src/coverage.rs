@@ -171,12 +171,11 @@ impl Coverage {
         }
     }
 
-    /// Something of the symbol was lost though it is still served.
+    /// Something of the symbol was lost on a link that serves it, or was asked to.
     pub fn missed(&mut self, symbol: &str, now: i64) {
         let due = now.saturating_add(self.patience.quiet_ns);
         if let Track::Breaks(breaks) = self.track(symbol) {
-            breaks.interrupted(GapCause::Sequence);
-            breaks.covered(now);
+            breaks.missed(now);
             self.due = self.due.min(due);
         }
     }

@@ -124,8 +124,10 @@ impl Link {
         })
     }
 
-    pub fn granted(&self) -> impl Iterator<Item = &str> {
-        self.symbols.iter().filter(|(_, asked)| **asked == Asked::Granted).map(|(name, _)| name.as_str())
+    /// What it serves, or may serve already: asked for, and not refused.
+    pub fn asked(&self) -> impl Iterator<Item = &str> {
+        let asked = self.symbols.iter().filter(|(_, asked)| matches!(asked, Asked::Sent { .. } | Asked::Granted));
+        asked.map(|(name, _)| name.as_str())
     }
 
     fn enter(&mut self, phase: Phase, now: Duration) {

@@ -313,6 +313,35 @@ fn a_jump_in_the_numbers_of_a_connection_is_told() {
     assert_eq!(bench.frame(1, &number(9)), []);
 }
 
+/// Some venues serve first and answer then, and some answer too late: what came without an answer does not come any more.
+#[test]
+fn what_was_asked_for_and_never_acknowledged_is_told_to_be_over_with_its_link() {
+    let all = ["AAPL", "GOOGL", "MSFT", "TSLA"];
+    let over = |names: &[&str]| names.iter().map(|name| Output::Uncovered(format!("T.{name}"))).collect::<Vec<_>>();
+    let ack = |name: &str| format!(r#"[{{"ev":"status","status":"success","message":"subscribed to: T.{name}"}}]"#);
+    let asking = |bench: &mut Bench, link: LinkId| {
+        bench.put(Input::Opened(link));
+        bench.frame(link, r#"[{"ev":"status","status":"connected"}]"#);
+        assert_eq!(sent(&bench.frame(link, r#"[{"ev":"status","status":"auth_success"}]"#)).len(), 1);
+    };
+    let mut bench = Bench::of("massive");
+    bench.put(Input::Tick);
+    asking(&mut bench, 1);
+    assert_eq!(bench.frame(1, &ack("MSFT")), [Output::Covered("T.MSFT".to_owned())]);
+    assert_eq!(bench.machine.asked_on(1).len(), 4, "something of each may have come");
+    let out = bench.after(SECOND * 10);
+    assert_eq!(out[..2], [Output::Close(1), Output::Ended("unacknowledged")]);
+    assert_eq!(out[2..], over(&["AAPL", "GOOGL", "TSLA", "MSFT"]));
+    // The answer comes when the next link is under way: it says nothing of that.
+    assert_eq!(bench.after(SECOND), [Output::Open(2)]);
+    assert_eq!(bench.frame(1, &ack("AAPL")), []);
+    asking(&mut bench, 2);
+    assert_eq!(bench.frame(1, &ack("AAPL")), []);
+    assert_eq!(bench.machine.unserved(), 4);
+    let refused = bench.frame(2, r#"[{"ev":"status","status":"auth_failed","message":"no more"}]"#);
+    assert_eq!(refused[1..5], over(&all), "{refused:?}");
+}
+
 #[test]
 fn deadlines_hold_while_nothing_but_trades_comes() {
     let mut bench = Bench::of("binance");

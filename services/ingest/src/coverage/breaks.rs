@@ -17,6 +17,8 @@ pub struct Breaks {
     time: Option<i64>,
     /// Since when it is served, by our clock; before that nothing can be missing.
     served_since: Option<i64>,
+    /// It is served now, and known to be.
+    served: bool,
     /// The stream is broken since this event time.
     broken: Option<(i64, GapCause)>,
     /// It is served again since then, by our clock.
@@ -74,6 +76,7 @@ impl Breaks {
 
     pub fn covered(&mut self, now: i64) {
         self.left = false;
+        self.served = true;
         self.served_since.get_or_insert(now);
         if self.broken.is_some() {
             self.restored = Some(now);
@@ -81,11 +84,21 @@ impl Breaks {
     }
 
     pub fn interrupted(&mut self, cause: GapCause) {
+        self.served = false;
         self.restored = None;
         if self.broken.is_none()
             && let Some(from) = self.time.or(self.served_since)
         {
             self.broken = Some((from, cause));
+        }
+    }
+
+    /// Something was lost. Where it is not known to be served, what is lost may go on.
+    pub fn missed(&mut self, now: i64) {
+        let served = self.served;
+        self.interrupted(GapCause::Sequence);
+        if served {
+            self.covered(now);
         }
     }
 

@@ -220,6 +220,14 @@ fn a_lost_message_of_a_connection_is_a_gap_of_each_of_its_symbols() {
     bench.coverage.missed("V:A", 110 * MS);
     bench.id(4, 120);
     assert_eq!(bench.gaps(), ["sequence 100-120"]);
+    // Nothing of it is acknowledged: it may not be served yet, and quiet ends nothing.
+    bench.coverage.missed("V:A", 130 * MS);
+    bench.tick(50_000);
+    assert_eq!(bench.gaps(), Vec::<String>::new());
+    bench.coverage.covered("V:A", 50_000 * MS);
+    bench.coverage.missed("V:A", 50_010 * MS);
+    bench.tick(60_000);
+    assert_eq!(bench.gaps(), ["sequence 120-50010"]);
     bench.coverage.uncovered("V:A", GapCause::Disconnect);
     // A snapshot of ids 1 to 6 at times of 1 to 6 s.
     let snapshot: Vec<Verdict> = [1, 2, 4, 5].iter().map(|id| bench.old(*id, 200)).collect();

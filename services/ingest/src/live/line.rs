@@ -317,7 +317,7 @@ impl Line {
         self.machine.handle(Input::Frame(link, &heard.said, heard.sequence), elapsed, luck, &mut self.out);
         // What was lost was lost before what this frame holds.
         if self.out.contains(&Output::Missed(link)) {
-            for name in self.machine.served_by(link) {
+            for name in self.machine.asked_on(link) {
                 let symbol = self.machine.venue().symbol(&name);
                 self.record(now, link, "missed", symbol.as_bytes());
                 self.coverage.missed(&symbol, now);

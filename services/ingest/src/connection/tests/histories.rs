@@ -1,20 +1,24 @@
-//! Random histories: no limit of the venue is ever exceeded, and once the venue behaves, every symbol is served.
+//! Random histories: no limit of the venue is ever exceeded, nothing counts as served that is not, what may have been served
+//! is told to be over with its link, and once the venue behaves, every symbol is served.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::{Bench, MS, SECOND};
 use crate::connection::{Input, LinkId, Output};
-use crate::venues::{NAMES, Rate, Said};
+use crate::venues::{Acknowledgement, NAMES, Rate, Said};
 
 /// What the venue does with what it is asked.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Mood {
+    #[default]
     Good,
     /// Answers nothing.
     Deaf,
+    /// Answers after so many milliseconds, also to who has left.
+    Slow(u32),
     /// Refuses handshakes.
     Closed(u16),
     /// Cuts each link a moment after it is opened.
@@ -29,6 +33,9 @@ fn moods() -> impl Strategy<Value = Vec<(Mood, u32)>> {
     let mood = prop::sample::select(vec![
         Mood::Good,
         Mood::Deaf,
+        Mood::Slow(3_000),
+        Mood::Slow(9_900),
+        Mood::Slow(14_000),
         Mood::Closed(429),
         Mood::Closed(503),
         Mood::Cuts,
@@ -40,12 +47,20 @@ fn moods() -> impl Strategy<Value = Vec<(Mood, u32)>> {
 }
 
 /// A venue that greets, takes the key and grants what is asked, as its mood allows.
+#[derive(Default)]
 struct Fake {
     mood: Mood,
     open: BTreeSet<LinkId>,
     greets: bool,
     opens: Vec<Duration>,
     sends: Vec<(LinkId, Duration)>,
+    /// What was asked for on each open link, and what of it was granted.
+    asked: BTreeMap<LinkId, BTreeSet<String>>,
+    granted: BTreeMap<LinkId, BTreeSet<String>>,
+    /// Of these something may have come since they were last told to be over.
+    perhaps: BTreeSet<String>,
+    /// Answers on their way.
+    late: Vec<(Duration, LinkId, Said)>,
 }
 
 impl Fake {
@@ -70,10 +85,14 @@ impl Fake {
                 }
                 Output::Send(link, text) => {
                     self.sends.push((link, bench.now));
+                    self.ask(bench, link, &text);
                     more.extend(self.answer(bench, link, &text));
                 }
                 Output::Close(link) => {
                     self.open.remove(&link);
+                }
+                Output::Uncovered(name) => {
+                    self.perhaps.remove(&name);
                 }
                 Output::Stopped(reason) => panic!("stopped: {reason}"),
                 _ => {}
@@ -83,7 +102,59 @@ impl Fake {
     }
 
     fn say(&mut self, bench: &mut Bench, link: LinkId, said: Said) -> Vec<Output> {
-        if self.open.contains(&link) { bench.put(Input::Frame(link, &[said], None)) } else { Vec::new() }
+        if let Mood::Slow(ms) = self.mood {
+            self.late.push((bench.now + MS * ms, link, said));
+            return Vec::new();
+        }
+        if self.open.contains(&link) { self.tell(bench, link, said) } else { Vec::new() }
+    }
+
+    fn tell(&mut self, bench: &mut Bench, link: LinkId, said: Said) -> Vec<Output> {
+        let asked = self.asked.get(&link).cloned().unwrap_or_default();
+        let granted = self.granted.entry(link).or_default();
+        match &said {
+            Said::Subscribed(name) => drop(granted.insert(name.clone())),
+            // Not to the request: the machine is what is tested, and it numbers them.
+            Said::Granted(_) => granted.extend(asked),
+            _ => {}
+        }
+        bench.put(Input::Frame(link, &[said], None))
+    }
+
+    /// What is on its way and due comes, whether its link is still there or not.
+    fn catch_up(&mut self, bench: &mut Bench) -> Vec<Output> {
+        let (due, later) = std::mem::take(&mut self.late).into_iter().partition(|(at, ..)| *at <= bench.now);
+        self.late = later;
+        let due: Vec<(Duration, LinkId, Said)> = due;
+        due.into_iter().flat_map(|(_, link, said)| self.tell(bench, link, said)).collect()
+    }
+
+    fn ask(&mut self, bench: &Bench, link: LinkId, text: &str) {
+        let id = text.contains(r#""id""#);
+        for name in &bench.machine.desired {
+            let stream = format!("{}@", name.to_lowercase());
+            if text.contains(&format!("{name}\""))
+                || text.contains(&format!("{name},"))
+                || (id && text.contains(&stream))
+            {
+                self.asked.entry(link).or_default().insert(name.clone());
+                self.perhaps.insert(name.clone());
+            }
+        }
+    }
+
+    /// Nothing is served but what an open link was granted, and what came of the others is told to be over.
+    fn check(&self, bench: &Bench) -> Result<(), TestCaseError> {
+        let on = |all: &BTreeMap<LinkId, BTreeSet<String>>, name: &String| {
+            self.open.iter().any(|link| all.get(link).is_some_and(|names| names.contains(name)))
+        };
+        if bench.machine.limits.acknowledgement != Acknowledgement::None {
+            let wrong = bench.machine.covered.iter().find(|name| !on(&self.granted, name));
+            prop_assert_eq!(wrong, None, "it counts as served");
+        }
+        let forgotten = self.perhaps.iter().find(|name| !on(&self.asked, name));
+        prop_assert_eq!(forgotten, None, "nobody says that it is over");
+        Ok(())
     }
 
     fn answer(&mut self, bench: &mut Bench, link: LinkId, text: &str) -> Vec<Output> {
@@ -95,7 +166,7 @@ impl Fake {
             }
             Mood::TooFast => self.say(bench, link, Said::TooFast("slow down".to_owned())),
             Mood::KeyInUse => self.say(bench, link, Said::KeyInUse("evicted".to_owned())),
-            Mood::Good | Mood::Leaves => {
+            Mood::Good | Mood::Leaves | Mood::Slow(_) => {
                 let json: serde_json::Value = serde_json::from_str(text).unwrap();
                 let mut out = Vec::new();
                 if json["action"] == "auth" {
@@ -126,7 +197,7 @@ impl Fake {
             turns += 1;
             prop_assert!(turns < 100_000, "it is woken all the time");
             bench.now = wake;
-            let mut out = Vec::new();
+            let mut out = self.catch_up(bench);
             if self.mood == Mood::Good {
                 for link in self.open.clone() {
                     out.extend(bench.put(Input::Alive(link)));
@@ -138,6 +209,7 @@ impl Fake {
                 let most = if bench.machine.limits.overlap { 2 } else { 1 };
                 prop_assert!(bench.machine.links.len() <= most && self.open.len() <= most, "{} links", self.open.len());
             }
+            self.check(bench)?;
         }
         Ok(())
     }
@@ -162,7 +234,7 @@ proptest! {
         let prefix = bench.machine.desired.first().cloned().unwrap();
         bench.machine.desired = (0..symbols).map(|n| format!("{prefix}x{n:03}y")).collect();
         let limits = bench.machine.limits;
-        let mut fake = Fake { mood: Mood::Good, open: BTreeSet::new(), greets: limits.greets, opens: Vec::new(), sends: Vec::new() };
+        let mut fake = Fake { mood: Mood::Good, greets: limits.greets, ..Fake::default() };
         for (mood, ms) in moods {
             fake.mood = mood;
             let end = bench.now + MS * ms;
