@@ -85,15 +85,16 @@ pub struct Coverage {
     continuity: Continuity,
     patience: Patience,
     tracks: BTreeMap<String, Track>,
-    /// How far the venue's clock has been seen to be ahead of ours.
-    ahead: i64,
+    /// How far event times have been seen to be ahead of our clock at most: below zero where the venue is slow, or delays
+    /// what it sends on purpose.
+    ahead: Option<i64>,
     /// When something is due.
     due: i64,
 }
 
 impl Coverage {
     pub fn new(continuity: Continuity, patience: Patience) -> Self {
-        Coverage { continuity, patience, tracks: BTreeMap::new(), ahead: 0, due: i64::MAX }
+        Coverage { continuity, patience, tracks: BTreeMap::new(), ahead: None, due: i64::MAX }
     }
 
     fn track(&mut self, symbol: &str) -> &mut Track {
@@ -107,10 +108,23 @@ impl Coverage {
         self.tracks.get_mut(symbol).expect("it was put there")
     }
 
+    /// How far the venue's clock may be ahead of ours.
+    fn ahead(&self) -> i64 {
+        self.ahead.map_or(0, |ahead| ahead.max(0))
+    }
+
+    /// What happens now has event times that are so far ahead of our clock, or a little less: far below zero where a feed is
+    /// delayed by minutes. A usual latency makes no difference.
+    fn prompt(&self) -> i64 {
+        let seen = self.ahead.map_or(0, |ahead| ahead.saturating_add(self.patience.reorder_ns));
+        seen.min(self.ahead())
+    }
+
     /// A trade has come. Gaps that it ends are added before it; it is marked as back-filled if it fills one that was said.
     pub fn trade(&mut self, trade: &mut Trade, now: i64, gaps: &mut Vec<Gap>) -> Verdict {
+        let (prompt, unsure) = (self.prompt(), self.patience.unsure_ns > 0);
         if !trade.backfilled {
-            self.ahead = self.ahead.max(trade.event_time.saturating_sub(now));
+            self.ahead = self.ahead.max(Some(trade.event_time.saturating_sub(now)));
         }
         let due = now.saturating_add(self.patience.reorder_ns);
         let verdict = match self.track(&trade.symbol) {
@@ -123,7 +137,7 @@ impl Coverage {
                 // An id that is no number says nothing: the trade is all there is.
                 None => Verdict::Take,
             },
-            Track::Breaks(breaks) => breaks.take(trade, now, gaps),
+            Track::Breaks(breaks) => breaks.take(trade, now, prompt, unsure, gaps),
         };
         self.due = self.due.min(due);
         verdict
@@ -186,7 +200,7 @@ impl Coverage {
             return;
         }
         self.due = i64::MAX;
-        let (quiet, ahead) = (self.patience.quiet_ns, self.ahead.saturating_add(self.patience.unsure_ns));
+        let (quiet, ahead) = (self.patience.quiet_ns, self.ahead().saturating_add(self.patience.unsure_ns));
         for (symbol, track) in &mut self.tracks {
             let due = match track {
                 Track::Ids(ids) => ids.tick(symbol, now, now, gaps),
@@ -203,13 +217,11 @@ impl Coverage {
 
     /// Nothing more will come: says all that is missing.
     pub fn close(&mut self, now: i64, gaps: &mut Vec<Gap>) {
+        let (unsure, ahead) = (self.patience.unsure_ns, self.ahead());
         for (symbol, track) in &mut self.tracks {
             match track {
                 Track::Ids(ids) => drop(ids.tick(symbol, i64::MAX, now, gaps)),
-                Track::Breaks(breaks) => {
-                    let unsure = self.patience.unsure_ns;
-                    breaks.close(symbol, now, unsure, self.ahead, gaps);
-                }
+                Track::Breaks(breaks) => breaks.close(symbol, now, unsure, ahead, gaps),
             }
         }
     }

@@ -30,7 +30,8 @@ pub struct Breaks {
 }
 
 impl Breaks {
-    pub fn take(&mut self, trade: &Trade, now: i64, gaps: &mut Vec<Gap>) -> Verdict {
+    /// What happens now has event times that are `prompt` ahead of our clock. `unsure`: of a venue that does not say when it serves.
+    pub fn take(&mut self, trade: &Trade, now: i64, prompt: i64, unsure: bool, gaps: &mut Vec<Gap>) -> Verdict {
         if let Some(id) = &trade.trade_id {
             if self.recent.contains(id) {
                 return Verdict::Duplicate;
@@ -46,7 +47,9 @@ impl Breaks {
             return Verdict::Take;
         }
         if let Some((from, cause)) = self.broken.take() {
-            gaps.push(gap(&trade.symbol, from, trade.event_time, cause, now));
+            // A trade that is reported late shows that the symbol is served, but not since its own time.
+            let served = self.restored.filter(|_| !unsure).unwrap_or(now).saturating_add(prompt);
+            gaps.push(gap(&trade.symbol, from, trade.event_time.max(served), cause, now));
             self.restored = None;
         }
         self.time = Some(self.time.map_or(trade.event_time, |time| time.max(trade.event_time)));
@@ -61,7 +64,9 @@ impl Breaks {
     }
 
     fn remember(&mut self, id: String) {
-        self.recent.insert(id.clone());
+        if !self.recent.insert(id.clone()) {
+            return;
+        }
         self.order.push_back(id);
         if self.order.len() > MOST_RECENT
             && let Some(oldest) = self.order.pop_front()

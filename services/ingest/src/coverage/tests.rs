@@ -182,6 +182,45 @@ fn without_a_trade_the_gap_ends_where_the_symbol_was_served_again() {
     assert_eq!(bench.gaps(), Vec::<String>::new(), "said once");
 }
 
+/// A venue may report a trade minutes after it happened. That it comes is no sign that all since then has come.
+#[test]
+fn a_trade_that_is_reported_late_ends_no_gap_before_the_symbol_was_served_again() {
+    for reported_ms in [50, 130, 190] {
+        let mut bench = Bench::of(Continuity::Nothing);
+        bench.plain(100, 101);
+        bench.coverage.uncovered("V:A", GapCause::Disconnect);
+        bench.coverage.covered("V:A", 200 * MS);
+        bench.plain(reported_ms, 210);
+        assert_eq!(bench.gaps(), ["disconnect 100-200"], "{reported_ms}");
+    }
+    // Not acknowledged yet: it is served since this trade at the latest.
+    let mut bench = Bench::of(Continuity::Nothing);
+    bench.plain(100, 101);
+    bench.coverage.uncovered("V:A", GapCause::Disconnect);
+    bench.plain(130, 170);
+    assert_eq!(bench.gaps(), ["disconnect 100-170"]);
+    // Nor will it ever be.
+    let mut bench = Bench::of(Continuity::Nothing);
+    bench.coverage.patience.unsure_ns = 2_000 * MS;
+    bench.plain(100, 101);
+    bench.coverage.uncovered("V:A", GapCause::Disconnect);
+    bench.coverage.covered("V:A", 150 * MS);
+    bench.plain(130, 170);
+    assert_eq!(bench.gaps(), ["disconnect 100-170"]);
+}
+
+/// Delayed by a quarter of an hour, as cheap plans are: the gap is no longer for that.
+#[test]
+fn the_gap_of_a_delayed_feed_ends_by_the_time_of_its_trades() {
+    let late = 900_000;
+    let mut bench = Bench::of(Continuity::Nothing);
+    bench.plain(100, late + 140);
+    bench.coverage.uncovered("V:A", GapCause::Disconnect);
+    bench.coverage.covered("V:A", (late + 2_000) * MS);
+    bench.plain(5_000, late + 5_040);
+    assert_eq!(bench.gaps(), ["disconnect 100-5000"]);
+}
+
 /// Nobody says when the subscription took effect: the gap is said to be longer rather than too short.
 #[test]
 fn where_nothing_is_acknowledged_the_gap_ends_later() {
