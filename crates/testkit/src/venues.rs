@@ -1,10 +1,9 @@
 //! Fake venues: real WebSocket servers on loopback that speak as the venues do, and fail as a test tells them to.
 //!
-//! A [`FakeVenue`] trades when it is told to, and remembers every trade it made and which of them the client has surely
-//! read: those of a connection that was closed in peace, or on which the client has spoken since. It greets, asks for keys,
-//! acknowledges, repeats snapshots and heartbeats, and enforces one connection per key, as each venue does; it can refuse
-//! handshakes, answer late or with a refusal, cut with or without a close frame, go silent with the socket open, lose,
-//! double and overtake messages. [`polled`] are those that are asked by REST alone. [`script`] makes seeded histories of all that.
+//! A [`FakeVenue`] trades when it is told to, and remembers every trade it made and how often the client has surely read
+//! it: those of a connection that was closed in peace. It greets, asks for keys, acknowledges, repeats snapshots and
+//! heartbeats, and enforces one connection per key, as each venue does; it can refuse handshakes, answer late, never or with
+//! a refusal, cut with or without a close frame, go silent with the socket open, lose, double and overtake messages. [`polled`] are those that are asked by REST alone. [`script`] makes seeded histories of all that.
 
 pub mod polled;
 mod rest;
@@ -50,6 +49,31 @@ impl Kind {
         matches!(self, Kind::Binance | Kind::UsdM | Kind::Coinbase | Kind::Kraken)
     }
 
+    /// Trades have ids by which one that comes twice is known.
+    pub fn gives_ids(self) -> bool {
+        self != Kind::Finnhub
+    }
+
+    /// Whether it ever says that a symbol is subscribed.
+    pub fn acknowledges(self) -> bool {
+        self != Kind::Finnhub
+    }
+
+    /// Each name of a request is acknowledged by itself.
+    fn acknowledges_each(self) -> bool {
+        matches!(self, Kind::Kraken | Kind::Massive)
+    }
+
+    /// The messages of a connection have numbers.
+    fn counts_messages(self) -> bool {
+        self == Kind::Advanced
+    }
+
+    /// What a client asks before it subscribes to anything: it gives its key, or wants heartbeats.
+    fn requests_before(self) -> u8 {
+        u8::from(matches!(self, Kind::Advanced | Kind::Massive | Kind::Alpaca))
+    }
+
     fn one_per_key(self) -> bool {
         matches!(self, Kind::Finnhub | Kind::Massive | Kind::Alpaca)
     }
@@ -61,8 +85,22 @@ pub struct Made {
     pub own_name: String,
     pub id: u64,
     pub time_ms: i64,
-    /// The client has it, whatever happens from now on.
-    pub sure: bool,
+    /// How often it was sent to anybody, snapshots aside.
+    pub sent: usize,
+    /// How often the client has read it, whatever happens from now on.
+    pub sure: usize,
+}
+
+/// How a request is answered.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Promptly,
+    Never,
+    /// After so long. `serves`: the names are served at once all the same.
+    Late {
+        after: Duration,
+        serves: bool,
+    },
 }
 
 /// What a connection is told to do.
@@ -87,15 +125,33 @@ struct Connection {
     /// Trades sent on it, by their place among those made.
     sent: Vec<usize>,
     heard: VecDeque<Instant>,
+    /// When requests were heard, and how many answers they still lack.
+    waiting: BTreeMap<Instant, usize>,
 }
 
 impl Connection {
+    /// Hears and says anything.
+    fn is_live(&self) -> bool {
+        !self.stalled && !self.leaving
+    }
+
     /// Nothing is sent behind the goodbye.
     fn close(&mut self, code: u16) {
         self.subscribed.clear();
         self.leaving = true;
         self.orders.send(Order::Close(code)).ok();
     }
+}
+
+/// How slowly requests were answered.
+#[derive(Clone, Debug, Default)]
+pub struct Slowness {
+    /// Requests that were never answered.
+    pub never: usize,
+    /// How long the others took that were not answered at once.
+    pub late: Vec<Duration>,
+    /// How long something had been waited for when a connection ended.
+    pub in_vain: Vec<Duration>,
 }
 
 #[derive(Default)]
@@ -105,7 +161,11 @@ struct State {
     connections: BTreeMap<u64, Connection>,
     next_connection: u64,
     refusals: VecDeque<u16>,
-    slow_answers: u32,
+    /// Of the next requests; those after them are answered promptly.
+    answers: VecDeque<Answer>,
+    slowness: Slowness,
+    /// When a message was sent before another that has a lower number, or instead of it.
+    holes: Vec<i64>,
     too_fast: u32,
     /// Names that are not traded here.
     unknown: BTreeSet<String>,
@@ -159,41 +219,69 @@ impl FakeVenue {
 
     /// Makes a trade and tells nobody yet.
     pub fn make(&self, own_name: &str) -> usize {
+        self.make_at(own_name, now_ms())
+    }
+
+    /// Two trades of the same moment.
+    pub fn make_two(&self, own_name: &str) -> (usize, usize) {
+        let now = now_ms();
+        (self.make_at(own_name, now), self.make_at(own_name, now))
+    }
+
+    fn make_at(&self, own_name: &str, now_ms: i64) -> usize {
         let mut state = self.lock();
         let id = state.next_id.entry(own_name.to_owned()).or_insert(1_000);
         *id += 1;
         let id = *id;
         let last = state.made.iter().rev().find(|made| made.own_name == own_name).map_or(0, |made| made.time_ms);
-        let time_ms = now_ms().max(last);
-        state.made.push(Made { own_name: own_name.to_owned(), id, time_ms, sure: false });
+        let time_ms = now_ms.max(last);
+        state.made.push(Made { own_name: own_name.to_owned(), id, time_ms, sent: 0, sure: 0 });
         state.made.len() - 1
     }
 
     /// Sends trades that were made, in this order, in one frame where the venue does that.
     pub fn send(&self, indexes: &[usize]) {
+        self.deliver(&[indexes], &[0]);
+    }
+
+    /// The same for several frames, which get their numbers in the order of `frames` and come in that of `order`: one that is
+    /// named twice comes twice, byte for byte.
+    pub fn deliver(&self, frames: &[&[usize]], order: &[usize]) {
+        let now = now_ms();
         let mut state = self.lock();
-        let trades: Vec<Made> = indexes.iter().map(|index| state.made[*index].clone()).collect();
-        for connection in state.connections.values_mut().filter(|connection| !connection.stalled) {
-            let wanted: Vec<(usize, &Made)> = indexes
-                .iter()
-                .copied()
-                .zip(&trades)
-                .filter(|(_, made)| connection.subscribed.contains(&made.own_name))
-                .collect();
-            if wanted.is_empty() {
-                continue;
+        let State { connections, made, holes, .. } = &mut *state;
+        for connection in connections.values_mut().filter(|connection| connection.is_live()) {
+            let mut written = Vec::new();
+            for frame in frames {
+                let wanted = frame.iter().copied().filter(|at| connection.subscribed.contains(&made[*at].own_name));
+                let wanted: Vec<usize> = wanted.collect();
+                let trades: Vec<&Made> = wanted.iter().map(|at| &made[*at]).collect();
+                let texts = match trades[..] {
+                    [] => Vec::new(),
+                    _ => words::trades(self.kind, &trades, &mut connection.sequence),
+                };
+                written.push((wanted, texts));
             }
-            let trades: Vec<&Made> = wanted.iter().map(|(_, made)| *made).collect();
-            for text in words::trades(self.kind, &trades, &mut connection.sequence) {
-                connection.orders.send(Order::Text(text)).ok();
+            for at in order {
+                let (indexes, texts) = &written[*at];
+                for text in texts {
+                    connection.orders.send(Order::Text(text.clone())).ok();
+                }
+                indexes.iter().for_each(|index| made[*index].sent += 1);
+                connection.sent.extend(indexes);
             }
-            connection.sent.extend(wanted.iter().map(|(index, _)| *index));
+        }
+        let overtakes = |(n, at): (usize, &usize)| (0..*at).any(|before| !order[..n].contains(&before));
+        if order.iter().enumerate().any(overtakes) {
+            holes.push(now);
         }
     }
 
     /// Loses a message to all connections: it had its number, where messages have any.
     pub fn lose_message(&self) {
-        self.lock().connections.values_mut().for_each(|connection| connection.sequence += 1);
+        let mut state = self.lock();
+        state.holes.push(now_ms());
+        state.connections.values_mut().for_each(|connection| connection.sequence += 1);
     }
 
     /// Sends a message to every connection that is not stalled.
@@ -253,8 +341,27 @@ impl FakeVenue {
     }
 
     /// The next requests are not answered at all.
-    pub fn leave_unanswered(&self, requests: u32) {
-        self.lock().slow_answers = requests;
+    pub fn leave_unanswered(&self, requests: usize) {
+        self.lock().answers.extend(std::iter::repeat_n(Answer::Never, requests));
+    }
+
+    /// The next request is answered after so long; `serves` at once all the same what it asks for.
+    pub fn answer_late(&self, after: Duration, serves: bool) {
+        self.lock().answers.push_back(Answer::Late { after, serves });
+    }
+
+    /// So many of the next requests are answered as ever.
+    pub fn answer(&self, requests: usize) {
+        self.lock().answers.extend(std::iter::repeat_n(Answer::Promptly, requests));
+    }
+
+    pub fn slowness(&self) -> Slowness {
+        self.lock().slowness.clone()
+    }
+
+    /// When the numbers of its messages had a hole, as far as it then knew, where messages have numbers.
+    pub fn holes(&self) -> Option<Vec<i64>> {
+        self.kind.counts_messages().then(|| self.lock().holes.clone())
     }
 
     /// The next requests are answered by a refusal for being too many.
@@ -314,12 +421,12 @@ impl FakeVenue {
         self.lock().made.clone()
     }
 
-    /// What the client did that the venue would have punished.
     /// All that was ever asked.
     pub fn requests(&self) -> Vec<String> {
         self.lock().requests.clone()
     }
 
+    /// What the client did that the venue would have punished.
     pub fn violations(&self) -> Vec<String> {
         self.lock().violations.clone()
     }

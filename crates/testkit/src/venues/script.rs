@@ -14,8 +14,10 @@ pub enum Step {
     Overtaken,
     /// A trade that is made and never delivered to anybody.
     Lost,
-    /// A frame that comes twice.
-    Doubled,
+    /// A frame that comes twice, perhaps with another one between.
+    Doubled(bool),
+    /// Trades of before come in a frame of their own, perhaps once more.
+    Repeated,
     Unheard,
     /// Closed with a code, and with a close frame.
     Closed(u16),
@@ -25,32 +27,54 @@ pub enum Step {
     Stalled,
     /// The next handshakes are refused.
     Refused(u16),
-    /// The next request is not answered.
-    Unanswered,
+    /// A request of the next connection is not answered, after so many that are.
+    Unanswered(u8),
+    /// It is answered late.
+    Slow(Slow),
     TooFast,
     KeyTaken,
 }
+
+/// How late a request is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slow {
+    /// So many requests before it are answered at once.
+    pub behind: u8,
+    pub after_ms: u64,
+    /// What is asked for is served at once all the same.
+    pub serves: bool,
+}
+
+/// Late answers take so many milliseconds: a client that waits 400 ms hears the first in time and the second too late.
+pub const IN_TIME_MS: std::ops::Range<u64> = 20..200;
+pub const TOO_LATE_MS: std::ops::Range<u64> = 450..900;
 
 /// What happens, and in what order.
 pub fn steps(kind: Kind, seed: u64, length: usize) -> Vec<Step> {
     let mut rng = Rng::with_seed(seed);
     let mut steps = vec![Step::Trades(3)];
     for _ in 0..length {
+        let behind = rng.u8(0..=kind.requests_before());
         steps.push(match rng.u32(0..100) {
-            0..52 => Step::Trades(rng.u8(1..6)),
+            0..48 => Step::Trades(rng.u8(1..6)),
+            48..52 => Step::Repeated,
+            52..58 => Step::Overtaken,
             // Where nothing counts the trades nobody could know.
-            52..58 if kind.counts_trades() => Step::Overtaken,
-            58..64 if kind.counts_trades() || kind == Kind::Advanced => Step::Lost,
-            64..68 if kind.counts_trades() => Step::Doubled,
+            58..64 if kind.counts_trades() || kind.counts_messages() => Step::Lost,
+            64..68 => Step::Doubled(rng.bool()),
             68..72 => Step::Unheard,
             72..77 => Step::Closed([1000, 1001, 1006, 1008, 1011][rng.usize(0..5)]),
             77..82 => Step::Aborted,
             82..85 => Step::Stalled,
             85..89 => Step::Refused([429, 503, 500, 502][rng.usize(0..4)]),
             // Of a venue that never answers nobody could know.
-            89..92 if kind != Kind::Finnhub => Step::Unanswered,
-            92..95 => Step::TooFast,
-            95..97 => Step::KeyTaken,
+            89..91 if kind.acknowledges() => Step::Unanswered(behind),
+            91..93 => Step::TooFast,
+            93..95 => Step::KeyTaken,
+            95..100 => {
+                let range = if rng.u8(0..3) < 2 { IN_TIME_MS } else { TOO_LATE_MS };
+                Step::Slow(Slow { behind, after_ms: rng.u64(range), serves: rng.bool() })
+            }
             _ => Step::Trades(1),
         });
     }
@@ -69,18 +93,26 @@ pub async fn play(venue: &FakeVenue, own_names: &[String], steps: &[Step], seed:
             }
             Step::Overtaken => {
                 let name = name(&mut rng);
-                let (first, second) = (venue.make(&name), venue.make(&name));
-                venue.send(&[second]);
-                venue.send(&[first]);
+                let (first, second) = venue.make_two(&name);
+                venue.deliver(&[&[first], &[second]], &[1, 0]);
             }
             Step::Lost => {
                 venue.make(&name(&mut rng));
                 venue.lose_message();
             }
-            Step::Doubled => {
-                let made = venue.make(&name(&mut rng));
-                venue.send(&[made]);
-                venue.send(&[made]);
+            Step::Doubled(apart) => {
+                let first: Vec<usize> = (0..rng.u8(1..4)).map(|_| venue.make(&name(&mut rng))).collect();
+                if apart {
+                    let second = venue.make(&name(&mut rng));
+                    venue.deliver(&[&first, &[second]], &[0, 1, 0]);
+                } else {
+                    venue.deliver(&[&first], &[0, 0]);
+                }
+            }
+            Step::Repeated => {
+                let all = venue.made().len();
+                let again: Vec<usize> = (0..rng.usize(1..4)).map(|_| all - 1 - rng.usize(0..all.min(12))).collect();
+                venue.send(&again);
             }
             Step::Unheard => venue.say(words::unheard_of(venue.kind)),
             // 1006 is never sent: it is what the absence of a close frame is called.
@@ -91,8 +123,14 @@ pub async fn play(venue: &FakeVenue, own_names: &[String], steps: &[Step], seed:
                 venue.refuse(&[status, status]);
                 venue.abort();
             }
-            Step::Unanswered => {
+            Step::Unanswered(behind) => {
+                venue.answer(behind.into());
                 venue.leave_unanswered(1);
+                venue.close(1001);
+            }
+            Step::Slow(Slow { behind, after_ms, serves }) => {
+                venue.answer(behind.into());
+                venue.answer_late(Duration::from_millis(after_ms), serves);
                 venue.close(1001);
             }
             Step::TooFast => {

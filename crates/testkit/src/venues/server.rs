@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 
-use super::{Connection, FakeVenue, Kind, Made, Order, words};
+use super::{Answer, Connection, FakeVenue, Kind, Made, Order, State, words};
 
 /// The most messages of a client in a second that each venue forgives.
 fn forgiven(kind: Kind) -> usize {
@@ -52,10 +52,11 @@ async fn connection(venue: FakeVenue, socket: TcpStream) {
     let (id, orders) = open(&venue);
     let peace = speak(&venue, id, &mut socket, orders).await;
     let mut state = venue.lock();
-    if let Some(connection) = state.connections.remove(&id)
-        && peace
-    {
-        connection.sent.iter().for_each(|index| state.made[*index].sure = true);
+    let Some(connection) = state.connections.remove(&id) else { return };
+    let waited = connection.waiting.keys().next().map(Instant::elapsed);
+    state.slowness.in_vain.extend(waited);
+    if peace {
+        connection.sent.iter().for_each(|index| state.made[*index].sure += 1);
     }
 }
 
@@ -97,6 +98,7 @@ fn open(venue: &FakeVenue) -> (u64, UnboundedReceiver<Order>) {
         sequence: 0,
         sent: Vec::new(),
         heard: VecDeque::new(),
+        waiting: BTreeMap::new(),
     };
     state.connections.insert(id, connection);
     (id, receiver)
@@ -167,7 +169,8 @@ async fn goodbye(socket: &mut WebSocketStream<TcpStream>, code: u16) -> bool {
 fn heard(venue: &FakeVenue, id: u64, text: &str) {
     let mut state = venue.lock();
     let state = &mut *state;
-    let Some(connection) = state.connections.get_mut(&id) else { return };
+    // What comes after the goodbye is heard by nobody.
+    let Some(connection) = state.connections.get_mut(&id).filter(|connection| connection.is_live()) else { return };
     let now = Instant::now();
     connection.heard.retain(|at| now.duration_since(*at) < Duration::from_millis(950));
     connection.heard.push_back(now);
@@ -183,46 +186,90 @@ fn heard(venue: &FakeVenue, id: u64, text: &str) {
         connection.orders.send(Order::Text(r#"{"method":"pong","req_id":1}"#.to_owned())).ok();
         return;
     }
-    if state.slow_answers > 0 {
-        state.slow_answers -= 1;
+    let answer = state.answers.pop_front().unwrap_or(Answer::Promptly);
+    if matches!(answer, Answer::Never) {
+        state.slowness.never += 1;
+        connection.waiting.insert(now, 1);
         return;
     }
-    if request.authenticates {
-        if state.bad_key {
-            connection.orders.send(Order::Text(words::wrong_key(venue.kind).unwrap_or_default().to_owned())).ok();
-            return;
-        }
-        connection.authenticated = true;
-        connection.orders.send(Order::Text(words::authenticated(venue.kind).unwrap_or_default().to_owned())).ok();
-        return;
-    }
-    if !connection.authenticated {
-        state.violations.push(format!("asked before the key was taken: {text}"));
-        connection.orders.send(Order::Text(words::not_authenticated(venue.kind).unwrap_or_default().to_owned())).ok();
-        return;
-    }
-    if state.too_fast > 0 {
-        state.too_fast -= 1;
-        if let Some(text) = words::too_fast(venue.kind) {
+    if !request.authenticates {
+        if !connection.authenticated {
+            state.violations.push(format!("asked before the key was taken: {text}"));
+            let text = words::not_authenticated(venue.kind).unwrap_or_default();
             connection.orders.send(Order::Text(text.to_owned())).ok();
             return;
         }
-    }
-    if let Some(name) = request.adds.iter().find(|name| state.unknown.contains(*name)) {
-        if let Some(text) = words::unknown(venue.kind, name, request.id) {
-            connection.orders.send(Order::Text(text)).ok();
+        if state.too_fast > 0 {
+            state.too_fast -= 1;
+            if let Some(text) = words::too_fast(venue.kind) {
+                connection.orders.send(Order::Text(text.to_owned())).ok();
+                return;
+            }
         }
-        return;
+        if let Some(name) = request.adds.iter().find(|name| state.unknown.contains(*name)) {
+            if let Some(text) = words::unknown(venue.kind, name, request.id) {
+                connection.orders.send(Order::Text(text)).ok();
+            }
+            return;
+        }
     }
+    match answer {
+        Answer::Late { after, serves } => {
+            state.slowness.late.push(after);
+            if serves {
+                serve_names(connection, &request);
+            }
+            // Where names are acknowledged one by one, their answers come one by one: the last after this time.
+            let parts = if venue.kind.acknowledges_each() { request.by_name() } else { vec![request] };
+            connection.waiting.insert(now, parts.len());
+            answer_late(venue, id, now, parts, after);
+        }
+        Answer::Promptly | Answer::Never => drop(grant(venue.kind, state, id, &request)),
+    }
+}
+
+fn serve_names(connection: &mut Connection, request: &words::Request) {
     connection.subscribed.extend(request.adds.iter().cloned());
     connection.subscribed.retain(|name| !request.removes.contains(name));
+}
+
+fn answer_late(venue: &FakeVenue, id: u64, heard: Instant, parts: Vec<words::Request>, after: Duration) {
+    let count = u32::try_from(parts.len()).expect("a few names");
+    for (n, part) in (1..).zip(parts) {
+        let venue = venue.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after * n / count).await;
+            let mut state = venue.lock();
+            if grant(venue.kind, &mut state, id, &part)
+                && let Some(connection) = state.connections.get_mut(&id)
+            {
+                connection.waiting.entry(heard).and_modify(|lacking| *lacking -= 1);
+                connection.waiting.retain(|_, lacking| *lacking > 0);
+            }
+        });
+    }
+}
+
+/// Does what is asked and says so, on a connection that is still there.
+fn grant(kind: Kind, state: &mut State, id: u64, request: &words::Request) -> bool {
+    let Some(connection) = state.connections.get_mut(&id).filter(|connection| connection.is_live()) else {
+        return false;
+    };
+    if request.authenticates {
+        let answer = if state.bad_key { words::wrong_key(kind) } else { words::authenticated(kind) };
+        connection.authenticated |= !state.bad_key;
+        connection.orders.send(Order::Text(answer.unwrap_or_default().to_owned())).ok();
+        return true;
+    }
+    serve_names(connection, request);
     let mut recent: BTreeMap<String, Vec<Made>> = BTreeMap::new();
     for made in &state.made {
         recent.entry(made.own_name.clone()).or_default().push(made.clone());
     }
-    for text in words::answers(venue.kind, &request, &connection.subscribed, &recent, &mut connection.sequence) {
+    for text in words::answers(kind, request, &connection.subscribed, &recent, &mut connection.sequence) {
         connection.orders.send(Order::Text(text)).ok();
     }
+    true
 }
 
 #[cfg(test)]
@@ -247,7 +294,7 @@ mod tests {
         while venue.live_connections() > 0 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        venue.made()[0].sure
+        venue.made()[0].sure > 0
     }
 
     #[tokio::test]
@@ -255,6 +302,36 @@ mod tests {
         let (venue, mut client) = subscribed().await;
         while client.next().await.is_some_and(|message| message.is_ok()) {}
         assert!(sure(&venue).await);
+    }
+
+    #[tokio::test]
+    async fn a_late_answer_comes_name_by_name_behind_what_is_served_before_it() {
+        let venue = FakeVenue::start(Kind::Kraken).await;
+        venue.answer_late(Duration::from_millis(600), true);
+        let (mut client, _) = connect_async(venue.url()).await.unwrap();
+        let request = r#"{"method":"subscribe","params":{"channel":"trade","symbol":["A/USD","B/USD"]},"req_id":2}"#;
+        client.send(Message::text(request)).await.unwrap();
+        while venue.subscribed().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        venue.trade("B/USD");
+        let mut read = Vec::new();
+        while read.len() < 5 {
+            let json: serde_json::Value =
+                serde_json::from_str(client.next().await.unwrap().unwrap().to_text().unwrap()).unwrap();
+            let name = json["result"]["symbol"].as_str().or(json["data"][0]["symbol"].as_str());
+            read.push((json["method"].is_string(), name.unwrap_or_default().to_owned()));
+        }
+        let word = |answer, name: &str| (answer, name.to_owned());
+        let served =
+            [word(false, ""), word(false, "B/USD"), word(true, "A/USD"), word(true, "B/USD"), word(false, "B/USD")];
+        assert_eq!(read, served, "the greeting, a trade, and each name's answer, with what is known of it");
+        assert_eq!(venue.slowness().late, [Duration::from_millis(600)]);
+        drop(client);
+        while venue.live_connections() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(venue.slowness().in_vain.is_empty(), "nothing is owed any more");
     }
 
     #[tokio::test]

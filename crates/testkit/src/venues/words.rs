@@ -181,6 +181,23 @@ pub struct Request {
     pub pings: bool,
 }
 
+impl Request {
+    /// The same as a request per name.
+    pub fn by_name(self) -> Vec<Request> {
+        if self.adds.len() < 2 {
+            return vec![self];
+        }
+        let one = |name: &String| Request {
+            adds: vec![name.clone()],
+            removes: self.removes.clone(),
+            id: self.id,
+            authenticates: self.authenticates,
+            pings: self.pings,
+        };
+        self.adds.iter().map(one).collect()
+    }
+}
+
 pub fn request(kind: Kind, text: &str) -> Option<Request> {
     let json: serde_json::Value = serde_json::from_str(text).ok()?;
     let list = |value: &serde_json::Value| -> Vec<String> {

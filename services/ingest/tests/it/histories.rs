@@ -1,23 +1,28 @@
 //! Seeded histories of what goes wrong with a venue. In the end Kafka holds each delivered trade once, whatever was not
-//! delivered lies in a gap, and all symbols are subscribed again.
+//! delivered lies in a gap, and all symbols are subscribed again and known to be.
 //!
 //! `FINFLOW_TEST_HISTORIES` plays that many per venue (`make soak-feeds`); `FINFLOW_TEST_SEED` begins elsewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod judge;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use harness::{Context, Secret, Shutdown};
+use harness::{Context, Registry, Secret, Shutdown};
 use ingest::Config;
-use market::{Event, Gap, Trade};
 use testkit::eventually;
-use testkit::venues::{FakeVenue, Kind, Made, script};
+use testkit::venues::{FakeVenue, Kind, script};
 
-use crate::bed::{Bed, header, runtime};
+use self::judge::explained;
+pub use self::judge::{Totals, Written, judge, written};
+use crate::bed::{Bed, runtime};
 
 /// Played at the same time, each against a venue of its own.
 const TOGETHER: u64 = 16;
 const LENGTH: usize = 50;
 const MOMENT: Duration = Duration::from_millis(8);
+/// So long an answer is waited for, which makes some of a script's come in time and some too late.
+const DEADLINE: Duration = Duration::from_millis(400);
 
 /// The feed's name of a venue, and three symbols: ours, and the venue's own names.
 pub fn names(kind: Kind) -> (&'static str, [&'static str; 3], [&'static str; 3]) {
@@ -55,7 +60,7 @@ pub fn feed(name: &str, venue: &FakeVenue, silence: &str) -> String {
 pub fn fast(config: &mut Config) {
     let ms = harness::Duration::from_millis;
     config.live.handshake = ms(400);
-    config.live.acknowledgement = ms(400);
+    config.live.acknowledgement = harness::Duration(DEADLINE);
     config.live.backoff_least = ms(10);
     config.live.backoff_most = ms(100);
     config.live.healthy = ms(200);
@@ -66,87 +71,6 @@ pub fn fast(config: &mut Config) {
     config.massive.api_key = Secret::new("k");
     config.alpaca.api_key = Secret::new("k");
     config.alpaca.api_secret = Secret::new("s");
-}
-
-/// What one feed has in Kafka.
-#[derive(Default)]
-pub struct Written {
-    pub trades: Vec<Trade>,
-    pub gaps: Vec<Gap>,
-}
-
-pub fn written(bed: &Bed) -> BTreeMap<String, Written> {
-    let mut all: BTreeMap<String, Written> = BTreeMap::new();
-    for record in bed.output() {
-        let of = all.entry(header(&record, "source").trim_start_matches("live:").to_owned()).or_default();
-        match Event::decode(record.value.as_ref().unwrap()).unwrap() {
-            Event::Trade(trade) => of.trades.push(trade),
-            Event::Gap(gap) => of.gaps.push(gap),
-            other => panic!("{other:?}"),
-        }
-    }
-    all
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Totals {
-    pub trades: usize,
-    pub sure: usize,
-    /// Not delivered, and said to be missing.
-    pub missing: usize,
-    /// Delivered on a connection that was given up before it was read, and said to be missing.
-    pub given_up: usize,
-    pub gaps: usize,
-}
-
-/// Compares what a venue did with what is in Kafka of it.
-pub fn judge(kind: Kind, made: &[Made], written: &Written) -> Result<Totals, String> {
-    let mut totals = Totals { gaps: written.gaps.len(), ..Totals::default() };
-    let (_, symbols, own_names) = names(kind);
-    for (symbol, own_name) in symbols.iter().zip(own_names) {
-        let mut there: BTreeMap<u64, usize> = BTreeMap::new();
-        for trade in written.trades.iter().filter(|trade| trade.symbol == *symbol) {
-            // The price of a fake's trade is its id.
-            *there.entry(trade.price.to_string().parse().map_err(|_| format!("{trade:?}"))?).or_default() += 1;
-        }
-        let gaps: Vec<&Gap> = written.gaps.iter().filter(|gap| gap.symbol == *symbol).collect();
-        let said = |made: &Made| {
-            gaps.iter().any(|gap| {
-                let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<u64>().ok());
-                match (number(&gap.first_missing), number(&gap.last_missing)) {
-                    (Some(first), Some(last)) => (first..=last).contains(&made.id),
-                    _ => (gap.from..=gap.to).contains(&(made.time_ms * 1_000_000)),
-                }
-            })
-        };
-        let (first, last) = (there.keys().next().copied(), there.keys().last().copied());
-        let last = if kind.counts_trades() { last } else { Some(u64::MAX) };
-        for made in made.iter().filter(|made| made.own_name == own_name) {
-            let times = there.get(&made.id).copied().unwrap_or(0);
-            match times {
-                // Without ids nothing tells what a link that was taken for dead still held: all of it is in the gap.
-                0 if made.sure && (kind.counts_trades() || !said(made)) => {
-                    return Err(format!("{made:?} was delivered and is not there; gaps {gaps:?}"));
-                }
-                0 if made.sure => totals.given_up += 1,
-                0 if first.is_some_and(|first| made.id > first) && last.is_some_and(|last| made.id < last) => {
-                    if !said(made) {
-                        return Err(format!("{made:?} is missing and not said to be; gaps {gaps:?}"));
-                    }
-                    totals.missing += 1;
-                }
-                0 => {}
-                1 => totals.trades += 1,
-                more => return Err(format!("{made:?} is there {more} times")),
-            }
-            totals.sure += usize::from(made.sure);
-        }
-        let all: BTreeSet<u64> = made.iter().filter(|made| made.own_name == own_name).map(|made| made.id).collect();
-        if let Some(id) = there.keys().find(|id| !all.contains(id)) {
-            return Err(format!("{symbol} {id} was never made"));
-        }
-    }
-    Ok(totals)
 }
 
 /// Lets a run end so that all that was sent has been read.
@@ -163,29 +87,61 @@ pub async fn farewell(venues: &[FakeVenue]) {
     tokio::time::timeout(Duration::from_secs(10), gone).await.expect("every connection is closed in peace");
 }
 
+/// How requests were answered, and what came of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answers {
+    in_time: usize,
+    too_late: usize,
+    never: usize,
+    /// Connections that the venue saw end after it had owed them an answer until their deadline.
+    owed: usize,
+    /// Connections that were ended for want of an answer.
+    ended: usize,
+}
+
+impl Answers {
+    fn add(&mut self, venue: &FakeVenue) {
+        let slowness = venue.slowness();
+        let in_time = |after: &&Duration| **after < Duration::from_millis(script::IN_TIME_MS.end);
+        let count = slowness.late.iter().filter(in_time).count();
+        self.in_time += count;
+        self.too_late += slowness.late.len() - count;
+        self.never += slowness.never;
+        // It hears of the end later than of the request.
+        self.owed += slowness.in_vain.iter().filter(|waited| **waited > DEADLINE.mul_f64(0.9)).count();
+    }
+}
+
+fn unacknowledged(metrics: &Registry) -> usize {
+    let text = metrics.render();
+    let ends = text.lines().filter(|line| line.starts_with("finflow_ingest_feed_connections_ended_total{"));
+    let ends = ends.filter(|line| line.contains(r#"reason="unacknowledged""#));
+    ends.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok()).sum()
+}
+
 fn histories(kind: Kind) {
     let env = |name: &str, otherwise: u64| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise);
     let (first, count) = (env("FINFLOW_TEST_SEED", 1), env("FINFLOW_TEST_HISTORIES", 24));
-    let mut sum = Totals::default();
+    let (mut sum, mut answers) = (Totals::default(), Answers::default());
     for start in (first..first + count).step_by(TOGETHER as usize) {
         let seeds: Vec<u64> = (start..(start + TOGETHER).min(first + count)).collect();
-        let totals = together(kind, &seeds);
-        sum.trades += totals.trades;
-        sum.sure += totals.sure;
-        sum.missing += totals.missing;
-        sum.given_up += totals.given_up;
-        sum.gaps += totals.gaps;
+        sum += together(kind, &seeds, &mut answers);
     }
-    println!("{kind:?}: {count} histories, {sum:?}");
+    println!("{kind:?}: {count} histories, {sum:?}, {answers:?}");
+    let count = count as usize;
     // Else nothing was shown.
-    assert!(sum.trades > 10 * count as usize && sum.sure > 3 * count as usize, "{sum:?}");
+    assert!(sum.trades > 10 * count && sum.sure > 3 * count && sum.twice >= count / 4, "{sum:?}");
     assert!(sum.given_up * 10 <= sum.sure, "{sum:?}");
+    assert!(answers.in_time >= count / 4 && answers.too_late >= count / 8, "{answers:?}");
+    assert!(answers.ended > 0 || count < 16 || !kind.acknowledges(), "{answers:?}");
+    // What is acknowledged in time, however slowly, ends no connection. Not to the letter: the machine may be slow, too.
+    assert!(answers.ended <= answers.owed + answers.in_time / 4, "{answers:?}");
     // A snapshot after each subscription brings nearly all of what was missed.
-    let least = if matches!(kind, Kind::Kraken | Kind::Advanced) { 0 } else { count as usize / 2 };
+    let least = if matches!(kind, Kind::Kraken | Kind::Advanced) { 0 } else { count / 2 };
     assert!(sum.missing >= least && sum.gaps > least, "{sum:?}");
 }
 
-fn together(kind: Kind, seeds: &[u64]) -> Totals {
+fn together(kind: Kind, seeds: &[u64], answers: &mut Answers) -> Totals {
     let bed = Bed::new();
     let venues: Vec<FakeVenue> =
         runtime().block_on(async { futures::future::join_all(seeds.iter().map(|_| FakeVenue::start(kind))).await });
@@ -194,22 +150,24 @@ fn together(kind: Kind, seeds: &[u64]) -> Totals {
     let mut config = bed.config(&feeds.iter().map(String::as_str).collect::<Vec<_>>());
     fast(&mut config);
     if kind == Kind::Finnhub {
-        // It acknowledges nothing: so long after it was asked a symbol is taken for served, also by a venue on a busy machine.
+        // It acknowledges nothing: so long after it was asked a symbol is taken for served, also by a slow venue on a busy machine.
         config.live.quiet = harness::Duration::from_millis(1_500);
     }
     let shutdown = Shutdown::new();
     let ctx = Context::hosted("ingest", config, &shutdown);
-    let health = ctx.health.clone();
+    let (health, metrics) = (ctx.health.clone(), ctx.metrics.clone());
     let mut running = runtime().spawn(ingest::run(ctx));
+    let own_names: Vec<String> = names(kind).2.iter().map(|name| (*name).to_owned()).collect();
     eventually(Duration::from_secs(20), "all symbols are served", || {
         venues.iter().for_each(FakeVenue::heartbeat);
         if running.is_finished() {
             let ended = runtime().block_on(&mut running).unwrap();
             panic!("it has ended: {:#}", ended.unwrap_err());
         }
-        health.is_ready().then_some(())
+        // Where nothing is acknowledged it may be ready before the venue is: what is traded by then was never promised.
+        (health.is_ready() && venues.iter().all(|venue| venue.serves(&own_names))).then_some(())
     });
-    let own_names: Vec<String> = names(kind).2.iter().map(|name| (*name).to_owned()).collect();
+    let playing = &AtomicUsize::new(seeds.len());
     runtime().block_on(async {
         let played = seeds.iter().zip(&venues).map(|(seed, venue)| {
             let own_names = own_names.clone();
@@ -224,25 +182,42 @@ fn together(kind: Kind, seeds: &[u64]) -> Totals {
                 };
                 let served = tokio::time::timeout(Duration::from_secs(10), served).await;
                 assert!(served.is_ok(), "{kind:?} seed {seed}: not all symbols are subscribed again within 10 s");
-                own_names.iter().for_each(|name| venue.trade(name));
+                playing.fetch_sub(1, Ordering::Relaxed);
+                while playing.load(Ordering::Relaxed) > 0 {
+                    tokio::time::sleep(MOMENT).await;
+                    venue.heartbeat();
+                }
             }
         });
         futures::future::join_all(played).await;
+        // Served perhaps, and not yet acknowledged.
+        let known = async {
+            while !(health.is_ready() && venues.iter().all(|venue| venue.serves(&own_names))) {
+                tokio::time::sleep(MOMENT).await;
+                venues.iter().for_each(FakeVenue::heartbeat);
+            }
+        };
+        let known = tokio::time::timeout(Duration::from_secs(10), known).await;
+        assert!(known.is_ok(), "{kind:?} seeds {seeds:?}: not ready within 10 s: {:?}", health.report());
+        for venue in &venues {
+            own_names.iter().for_each(|name| venue.trade(name));
+        }
         farewell(&venues).await;
         shutdown.trigger("the histories are over");
         running.await.unwrap().unwrap();
     });
+    answers.ended += unacknowledged(&metrics);
     let written = written(&bed);
     let mut sum = Totals::default();
     for (seed, venue) in seeds.iter().zip(&venues) {
         let of = written.get(&format!("h{seed}")).unwrap_or_else(|| panic!("{kind:?} seed {seed}: nothing written"));
         let totals = judge(kind, &venue.made(), of).unwrap_or_else(|problem| panic!("{kind:?} seed {seed}: {problem}"));
+        if let Some(holes) = venue.holes() {
+            explained(&holes, of).unwrap_or_else(|problem| panic!("{kind:?} seed {seed}: {problem}"));
+        }
         assert_eq!(venue.violations(), Vec::<String>::new(), "{kind:?} seed {seed}");
-        sum.trades += totals.trades;
-        sum.sure += totals.sure;
-        sum.missing += totals.missing;
-        sum.given_up += totals.given_up;
-        sum.gaps += totals.gaps;
+        answers.add(venue);
+        sum += totals;
     }
     assert_eq!(bed.dead_letters().len(), 0, "nothing that a fake says is unreadable");
     sum

@@ -263,7 +263,7 @@ fn away(memory: &str, spill_most: Option<&str>) -> (usize, usize, usize) {
     running.stop();
     let written = one(&bed, "f");
     // Delivered, and dropped all the same: that is what is to be said.
-    let made: Vec<Made> = venue.made().into_iter().map(|made| Made { sure: false, ..made }).collect();
+    let made: Vec<Made> = venue.made().into_iter().map(|made| Made { sure: 0, ..made }).collect();
     let totals = judge(Kind::Binance, &made, &written).unwrap();
     let dropped = written.gaps.iter().filter(|gap| gap.cause == GapCause::Dropped).count();
     runtime().block_on(again.stop());
