@@ -136,5 +136,5 @@ soak-load: ## 500 symbols at 20,000 messages/s for ten minutes on one core, Kafk
 	.ci/soak-load
 
 .PHONY: soak-feeds
-soak-feeds: ## A thousand seeded histories of disconnects per live venue (ten minutes)
+soak-feeds: ## A thousand seeded histories of disconnects per live venue (a quarter of an hour)
 	FINFLOW_TEST_HISTORIES=1000 $(CARGO) test --locked -p ingest --test it histories_of -- --nocapture

@@ -83,7 +83,7 @@ fn a_recording_replays_to_the_records_of_the_live_feed() {
 #[test]
 fn parts_are_one_recording_and_a_second_session_goes_on_from_the_first() {
     let (bed, first, dir) = (Bed::new(), venue(Kind::Binance), tempfile::tempdir().unwrap());
-    session(&bed, &first, dir.path(), "4KiB", 3);
+    session(&bed, &first, dir.path(), "2KiB", 3);
     let parts = files(dir.path());
     assert!(parts.len() > 3, "{parts:?}");
     assert!(replayed(&[&parts[0]]) == records(&bed));
