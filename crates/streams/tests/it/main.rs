@@ -9,4 +9,5 @@ mod paused;
 mod producer;
 mod reader;
 mod simulation;
+mod spare;
 mod stateful;
