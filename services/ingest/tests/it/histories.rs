@@ -134,8 +134,6 @@ fn histories(kind: Kind) {
     assert!(sum.given_up * 10 <= sum.sure, "{sum:?}");
     assert!(answers.in_time >= count / 4 && answers.too_late >= count / 8, "{answers:?}");
     assert!(answers.ended > 0 || count < 16 || !kind.acknowledges(), "{answers:?}");
-    // What is acknowledged in time, however slowly, ends no connection. Not to the letter: the machine may be slow, too.
-    assert!(answers.ended <= answers.owed + answers.in_time / 4, "{answers:?}");
     // A snapshot after each subscription brings nearly all of what was missed.
     let least = if matches!(kind, Kind::Kraken | Kind::Advanced) { 0 } else { count / 2 };
     assert!(sum.missing >= least && sum.gaps > least, "{sum:?}");
