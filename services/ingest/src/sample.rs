@@ -78,12 +78,11 @@ impl Sample {
     /// Draws until the shutdown, or once per row if told to end.
     pub fn play(&self, replay: &mut Replay) -> streams::Result<()> {
         let mut rng = Rng::new(replay.config.seed);
-        let done = replay.reels.iter().map(|reel| reel.known.highest().pass).max().unwrap_or(0);
         let mut draw = 0;
         while !self.rows.is_empty() && !replay.env.shutdown.is_set() {
             draw += 1;
             let row = &self.rows[rng.below(self.rows.len() as u64) as usize];
-            if draw < done {
+            if self.is_there(replay, row, draw) {
                 continue;
             }
             if replay.env.drain.is_set() && draw > self.rows.len() as u64 {
@@ -98,6 +97,24 @@ impl Sample {
         Ok(())
     }
 
+    /// Whether an earlier run has written this draw. One that was killed may have left a partition behind the others.
+    fn is_there(&self, replay: &mut Replay, row: &Row, draw: u64) -> bool {
+        let known = &replay.reels[row.reel].known;
+        if known.covers(draw, row.line) {
+            return true;
+        }
+        if draw > known.highest().pass {
+            return false;
+        }
+        let Ok(event) = Event::decode(&self.records[row.record.clone()]) else { return false };
+        let position = Position { pass: draw, line: row.line, sub: row.sub };
+        let is_there = known.has(Target::Output, replay.writer.partition_of(&event), position);
+        if is_there {
+            replay.tally.resumed();
+        }
+        is_there
+    }
+
     fn draw(&self, replay: &mut Replay, row: &Row, draw: u64) -> streams::Result<()> {
         let Ok(mut event) = Event::decode(&self.records[row.record.clone()]) else { return Ok(()) };
         let now = replay.env.clock.now_ns();
@@ -105,10 +122,6 @@ impl Sample {
         let reel = &mut replay.reels[row.reel];
         let position = Position { pass: draw, line: row.line, sub: row.sub };
         let partition = replay.writer.partition_of(&event);
-        if reel.known.covers(draw, row.line) || reel.known.has(Target::Output, partition, position) {
-            replay.tally.resumed();
-            return Ok(());
-        }
         if moved {
             let happened = event.event_time().unwrap_or(now);
             reel.course.apply_at(&mut event, now.saturating_sub(happened), draw);
