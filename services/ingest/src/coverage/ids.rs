@@ -156,7 +156,10 @@ impl Ids {
     }
 
     pub fn interrupted(&mut self, cause: GapCause) {
-        self.cause = cause;
+        // What came first explains what is missing, such as a restart whose first connection fails.
+        if self.cause == GapCause::Sequence {
+            self.cause = cause;
+        }
         // What a later snapshot holds may be what is being missed now.
         self.start();
     }

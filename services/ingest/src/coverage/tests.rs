@@ -70,6 +70,25 @@ fn told(gap: &Gap) -> String {
     format!("{}{ids} {}-{}", gap.cause.as_str(), gap.from / MS, gap.to / MS)
 }
 
+/// With ids and without: what began with a restart stays one, though the first connection after it ends as well.
+#[test]
+fn the_first_cause_of_a_gap_is_told() {
+    for continuity in [Continuity::Ids, Continuity::Connection, Continuity::Nothing] {
+        let mut bench = Bench::of(continuity);
+        bench.coverage.covered("V:A", 0);
+        bench.id(1, 1_000);
+        let saved = bench.coverage.save();
+        let mut again = Bench::of(continuity);
+        again.coverage.take_saved(&saved);
+        again.coverage.uncovered("V:A", GapCause::Disconnect);
+        again.coverage.covered("V:A", 8_000 * MS);
+        again.id(5, 9_000);
+        again.tick(20_000);
+        let causes: Vec<GapCause> = again.gaps.iter().map(|gap| gap.cause).collect();
+        assert_eq!(causes, [GapCause::Restart], "{continuity:?}");
+    }
+}
+
 #[test]
 fn an_id_that_is_passed_over_is_said_after_a_while_unless_it_comes() {
     let mut bench = Bench::ids();
