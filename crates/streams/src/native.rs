@@ -4,9 +4,11 @@
 //!   reads in batches and names the topic of an end-of-partition.
 //! - [`membership`]: who we were in the group at a given moment, for transactions.
 //! - [`describe`]: the id of a topic, which rdkafka 0.39 has no call for.
+//! - [`groups`]: whether a group has members, by whichever protocol.
 //! - [`tokens`]: tokens of IAM for clients of Amazon MSK.
 //! - [`positions`]: what a group has committed, without a consumer made for the question.
 
+mod ask;
 pub(crate) mod describe;
 pub(crate) mod group;
 pub(crate) mod groups;

@@ -7,7 +7,7 @@ use rdkafka_sys as sys;
 use sys::rd_kafka_consumer_group_state_t as State;
 
 use super::NativeError;
-use super::describe::Guard;
+use super::ask::ask;
 
 /// Anything but known to be empty counts as having members.
 ///
@@ -18,26 +18,12 @@ pub(crate) unsafe fn has_members(
     group: &str,
     timeout: Duration,
 ) -> Result<bool, NativeError> {
-    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: every object made here is destroyed by its guard, after its last use.
+    let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS;
+    // SAFETY: as the caller promises; the result lives as long as its event.
     unsafe {
-        let for_list = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS;
-        let options = Guard(sys::rd_kafka_AdminOptions_new(client, for_list), sys::rd_kafka_AdminOptions_destroy);
-        let mut why = [0; 256];
-        NativeError::check(sys::rd_kafka_AdminOptions_set_request_timeout(
-            options.0,
-            timeout_ms,
-            why.as_mut_ptr(),
-            why.len(),
-        ))?;
-        let queue = Guard(sys::rd_kafka_queue_new(client), sys::rd_kafka_queue_destroy);
-        sys::rd_kafka_ListConsumerGroups(client, options.0, queue.0);
-        let event = sys::rd_kafka_queue_poll(queue.0, timeout_ms.saturating_add(1000));
-        if event.is_null() {
-            return Err(NativeError::of(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT));
-        }
-        let event = Guard(event, sys::rd_kafka_event_destroy);
-        NativeError::check(sys::rd_kafka_event_error(event.0))?;
+        let event = ask(client, kind, timeout, |options, queue| {
+            sys::rd_kafka_ListConsumerGroups(client, options, queue);
+        })?;
         read(sys::rd_kafka_event_ListConsumerGroups_result(event.0), group)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rdkafka::{Offset, TopicPartitionList};
 use rdkafka_sys as sys;
 
-use super::describe::Guard;
+use super::ask::{Guard, ask};
 use super::{NativeError, text};
 
 /// (topic, partition, offset) of each that has a position.
@@ -24,7 +24,6 @@ pub(crate) unsafe fn committed(
 ) -> Result<Positions, NativeError> {
     let invalid = || NativeError::of(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__INVALID_ARG);
     let name = CString::new(group).map_err(|_| invalid())?;
-    let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: every object made here is destroyed by its guard, after its last use; the request copies name and list.
     unsafe {
         let request = Guard(
@@ -32,23 +31,10 @@ pub(crate) unsafe fn committed(
             sys::rd_kafka_ListConsumerGroupOffsets_destroy,
         );
         let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
-        let options = Guard(sys::rd_kafka_AdminOptions_new(client, kind), sys::rd_kafka_AdminOptions_destroy);
-        let mut why = [0; 256];
-        NativeError::check(sys::rd_kafka_AdminOptions_set_request_timeout(
-            options.0,
-            timeout_ms,
-            why.as_mut_ptr(),
-            why.len(),
-        ))?;
-        let queue = Guard(sys::rd_kafka_queue_new(client), sys::rd_kafka_queue_destroy);
         let mut requests = [request.0];
-        sys::rd_kafka_ListConsumerGroupOffsets(client, requests.as_mut_ptr(), 1, options.0, queue.0);
-        let event = sys::rd_kafka_queue_poll(queue.0, timeout_ms.saturating_add(1000));
-        if event.is_null() {
-            return Err(NativeError::of(sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT));
-        }
-        let event = Guard(event, sys::rd_kafka_event_destroy);
-        NativeError::check(sys::rd_kafka_event_error(event.0))?;
+        let event = ask(client, kind, timeout, |options, queue| {
+            sys::rd_kafka_ListConsumerGroupOffsets(client, requests.as_mut_ptr(), 1, options, queue);
+        })?;
         read(sys::rd_kafka_event_ListConsumerGroupOffsets_result(event.0))
     }
 }
