@@ -121,10 +121,11 @@ impl Group {
     /// Kafka's check of a transaction's positions (`ClassicGroup.validateOffsetCommit`): member and generation, not who
     /// owns the partition; and nothing at all for one that shows nothing.
     pub fn admits(&self, membership: &Membership) -> bool {
-        if self.counts_epochs() {
-            return membership.member == 0 || self.admits_epoch(membership);
-        }
-        membership.member == 0 || (self.is_member(membership.member) && membership.generation == self.generation)
+        membership.member == 0
+            || match self.counts_epochs() {
+                true => self.admits_epoch(membership),
+                false => self.is_member(membership.member) && membership.generation == self.generation,
+            }
     }
 
     /// The group knows this process as the owner it believes to be.
